@@ -1,0 +1,1 @@
+"""Semi-supervised learning methods: one file each, all behind `methods.base.Method`."""
