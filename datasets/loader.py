@@ -1,0 +1,219 @@
+"""From a recipe to batches: which clips at which step, their frames, their views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets import augment, draws
+from datasets.augment import AugmentPolicy
+from datasets.sampling import windowed
+from datasets.types import Batch, Clip, ClipRef, ClipSampler, Indices, Recipe, View
+
+
+class FrameStore(Protocol):
+    """Decoded frames by clip key; the clip cache is one."""
+
+    def frames(self, key: str) -> NDArray[np.uint8]:
+        """All frames of a clip, (T, H, W, 3) uint8."""
+
+    def frame_count(self, key: str) -> int:
+        """Number of frames of a clip."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An endless stream of positions 0..size-1: a new seeded permutation per epoch.
+
+    It has no state: what stands at a place of the stream follows from the place alone, so a resumed
+    trial needs only its step number.
+    """
+
+    size: int
+    seed: int
+    purpose: str
+
+    def take(self, start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positions and their epochs at the places start .. start + count - 1, each of shape (count,)."""
+        places = np.arange(start, start + count)
+        epochs, offsets = places // self.size, places % self.size
+        positions = np.empty(count, np.int64)
+        for epoch in np.unique(epochs):
+            order = draws.generator(self.seed, f"order/{self.purpose}", int(epoch)).permutation(self.size)
+            chosen = epochs == epoch
+            positions[chosen] = order[offsets[chosen]]
+        return positions, epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewSettings:
+    """How the views of a suite look: named policies, crop side in pixels, pixel normalization."""
+
+    policies: Mapping[str, AugmentPolicy]
+    size: int
+    normalize: str
+    mirror: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSizes:
+    """Clips per step: labeled and unlabeled, and labeled ones while there is no unlabeled loss yet."""
+
+    labeled: int
+    unlabeled: int
+    warmup: int
+
+
+class Loader:
+    """Makes the batch of any step of a trial, in any order, always the same.
+
+    Args:
+        store: decoded frames.
+        labeled: labeled clips, in the order of their split.
+        unlabeled: unlabeled clips, in the order of their split.
+        recipe: the views that the method needs.
+        settings: what the named augmentations mean.
+        sizes: batch sizes.
+        warmup_steps: steps at the start that use labels alone.
+        seed: the trial's seed.
+        device: where views are made.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: FrameStore,
+        labeled: Sequence[ClipRef],
+        unlabeled: Sequence[ClipRef],
+        recipe: Recipe,
+        settings: ViewSettings,
+        sizes: BatchSizes,
+        warmup_steps: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._store = store
+        self._labeled = labeled
+        self._unlabeled = unlabeled
+        self._recipe = recipe
+        self._settings = settings
+        self._sizes = sizes
+        self._warmup = warmup_steps
+        self._seed = seed
+        self._device = device
+        self._labeled_stream = Stream(len(labeled), seed, "labeled")
+        self._unlabeled_stream = Stream(max(1, len(unlabeled)), seed, "unlabeled")
+        self._labels = torch.tensor([clip.label for clip in labeled])
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step (0-based); in warm-up steps it has no unlabeled views."""
+        positions, epochs = self._labeled_places(step)
+        labeled = self._views(self._recipe.labeled, self._labeled, positions, epochs, "labeled")
+        unlabeled: dict[str, Clip] = {}
+        others = np.empty(0, np.int64)
+        if step >= self._warmup and self._recipe.unlabeled:
+            count = self._sizes.unlabeled
+            others, epochs_u = self._unlabeled_stream.take((step - self._warmup) * count, count)
+            unlabeled = self._views(self._recipe.unlabeled, self._unlabeled, others, epochs_u, "unlabeled")
+        index = torch.from_numpy(positions)
+        return Batch(
+            labeled=labeled,
+            label=self._labels[index].to(self._device),
+            labeled_index=index.to(self._device),
+            unlabeled=unlabeled,
+            unlabeled_index=torch.from_numpy(others).to(self._device),
+        )
+
+    def _labeled_places(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        warm = min(step, self._warmup) * self._sizes.warmup
+        start = warm + max(0, step - self._warmup) * self._sizes.labeled
+        count = self._sizes.warmup if step < self._warmup else self._sizes.labeled
+        return self._labeled_stream.take(start, count)
+
+    def _views(
+        self,
+        views: Mapping[str, View],
+        clips: Sequence[ClipRef],
+        positions: NDArray[np.int64],
+        epochs: NDArray[np.int64],
+        pool: str,
+    ) -> dict[str, Clip]:
+        chosen = [clips[i].key for i in positions]
+        made: dict[str, Clip] = {}
+        for name, view in views.items():
+            policy = self._settings.policies[view.augment]
+            places = list(zip(epochs.tolist(), positions.tolist(), strict=True))
+            frames = [
+                self._indices(
+                    key, view, policy, draws.generator(self._seed, f"frames/{pool}/{view.draw}", e, i)
+                )
+                for key, (e, i) in zip(chosen, places, strict=True)
+            ]
+            purpose = f"augment/{pool}/{name}"
+            numbers = augment.draw([draws.generator(self._seed, purpose, e, i) for e, i in places])
+            made[name] = render(self._store, chosen, frames, policy, numbers, self._settings, self._device)
+        return made
+
+    def _indices(self, key: str, view: View, policy: AugmentPolicy, rng: np.random.Generator) -> Indices:
+        count = self._store.frame_count(key)
+        if policy.window:
+            return windowed(view.sampler, count, policy.window, rng)
+        return view.sampler.indices(count, rng)
+
+
+def evaluation_clips(
+    store: FrameStore,
+    keys: Sequence[str],
+    sampler: ClipSampler,
+    settings: ViewSettings,
+    batch: int,
+    device: torch.device,
+) -> Iterator[Clip]:
+    """Deterministic views of the given clips under the policy `test`, in order, `batch` at a time."""
+    policy = settings.policies["test"]
+    for start in range(0, len(keys), batch):
+        chosen = keys[start : start + batch]
+        frames = [sampler.indices(store.frame_count(key), None) for key in chosen]
+        yield render(store, chosen, frames, policy, augment.central(len(chosen)), settings, device)
+
+
+def render(
+    store: FrameStore,
+    keys: Sequence[str],
+    frames: Sequence[Indices],
+    policy: AugmentPolicy,
+    numbers: augment.Draw,
+    settings: ViewSettings,
+    device: torch.device,
+) -> Clip:
+    """One view of a batch of clips: gathers frames, augments on `device`, splits the levels.
+
+    Clips may differ in size: those of one size go through the augmentation together.
+
+    Returns:
+        One (N, 3, T_level, size, size) tensor per level.
+    """
+    levels = [len(level) for level in frames[0]]
+    raw = [store.frames(key)[np.concatenate(each)] for key, each in zip(keys, frames, strict=True)]
+    shapes = sorted({clip.shape for clip in raw})
+    out = torch.empty(len(raw), sum(levels), 3, settings.size, settings.size, device=device)
+    for shape in shapes:
+        members = [i for i, clip in enumerate(raw) if clip.shape == shape]
+        pixels = torch.from_numpy(np.stack([raw[i] for i in members])).to(device)
+        part = augment.Draw(numbers.uniform[members], numbers.normal[members])
+        out[members] = _augment(pixels, policy, part, settings)
+    split = torch.split(augment.normalize(out, settings.normalize).transpose(1, 2), levels, dim=2)
+    return tuple(level.contiguous() for level in split)
+
+
+def _augment(pixels: Tensor, policy: AugmentPolicy, numbers: augment.Draw, settings: ViewSettings) -> Tensor:
+    """(N, T, H, W, 3) uint8 -> (N, T, 3, size, size) float in about [0, 1]."""
+    frames = pixels.permute(0, 1, 4, 2, 3).float().div_(255)
+    frames = augment.crop(frames, policy, numbers, settings.size, settings.mirror)
+    return augment.recolor(frames, policy, numbers) if policy.photometric else frames

@@ -1,0 +1,78 @@
+"""FixMatch: pseudo-labels from a weak view, kept above a threshold, train the strong view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+
+from datasets.types import Batch, Clip, TaskInfo
+from methods import losses
+from methods.alignment import UniformAlignment
+from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
+from methods.config import Choices, Decay, Probability, Weight
+from methods.thresholding import FixedThreshold, Thresholding
+
+
+class FixMatch(Method):
+    """L = L_s + λ_u mean_U 1[max p_w ≥ τ] H(argmax p_w, z_s).
+
+    The defaults are the paper's: pseudo-labels from the student, no alignment.  `pseudo_labels: teacher`
+    takes them from the EMA teacher in evaluation mode; `alignment` pulls their average towards uniform,
+    for the weight alone (`weight`, as SoftMatch does) or for the label too (`label`).
+    """
+
+    name = "fixmatch"
+    source = Source(
+        "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence",
+        "NeurIPS",
+        2020,
+        "https://arxiv.org/abs/2001.07685",
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Method.Config):
+        """λ_u = 1 and τ = 0.95 are the paper's (section 2.2); the rest are options of this harness."""
+
+        threshold: Annotated[Probability, Choices((0.7, 0.8, 0.9, 0.95))] = 0.95
+        unlabeled_weight: Annotated[Weight, Choices((0.5, 1.0, 2.0))] = 1.0
+        pseudo_labels: Literal["student", "teacher"] = "student"
+        alignment: Literal["none", "weight", "label"] = "none"
+        alignment_momentum: Decay = 0.999
+
+    config: Config
+
+    def __init__(self, config: Config, task: TaskInfo, build_backbone: BuildBackbone) -> None:
+        super().__init__(config, task, build_backbone)
+        self.thresholding = self.build_thresholding()
+        self.aligned = UniformAlignment(task.classes, config.alignment_momentum)
+
+    def build_thresholding(self) -> Thresholding:
+        """The rule that weighs pseudo-labels; its descendants differ from FixMatch by this alone."""
+        return FixedThreshold(self.config.threshold)
+
+    @torch.no_grad()
+    def guess(self, weak: Clip) -> Tensor:
+        """(U, C) probabilities of the weak view."""
+        model = self.teacher if self.config.pseudo_labels == "teacher" else self.student
+        logits: Tensor = model(weak)
+        return logits.softmax(1)
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """One forward pass of labeled and strong views together, one without gradient of the weak view."""
+        probs = self.guess(batch.unlabeled["weak"])
+        aligned = probs if self.config.alignment == "none" else self.aligned(probs)
+        weight = self.thresholding(aligned, batch.unlabeled_index)
+        label = (aligned if self.config.alignment == "label" else probs).argmax(1)
+        labeled, strong = joint(self.student, batch.labeled["labeled"], batch.unlabeled["strong"])
+        unsupervised = losses.pseudo_label(strong, label, weight)
+        return Step(
+            {
+                "supervised": losses.supervised(labeled, batch.label),
+                "unsupervised": self.config.unlabeled_weight * unsupervised,
+            },
+            pseudo_label=label,
+            weight=weight,
+        )
