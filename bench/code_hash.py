@@ -1,0 +1,77 @@
+"""A hash of the code that can change a trial's result: the plugins it uses and all they import of ours.
+
+Comments, docstrings and layout do not count: what is hashed is the syntax tree.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+ROOTS = ("bench.trial", "bench.train", "bench.evaluate", "datasets.loader", "datasets.splits")
+"""What every trial runs, whatever its method."""
+
+OURS = ("bench", "datasets", "methods", "sefar")
+"""Packages whose imports are followed."""
+
+APART = ("bench.plugins", "bench.store", "bench.code_hash", "datasets.catalog", "datasets.verify")
+"""Imported by trials, but only to find and to file things: they cannot change a number."""
+
+
+def code_hash(*modules: str) -> str:
+    """16 hexadecimal digits for `ROOTS`, the given modules, and everything of ours that they import."""
+    seen: dict[str, str] = {}
+    queue = [*ROOTS, *modules]
+    while queue:
+        name = queue.pop()
+        if name in seen or name in APART:
+            continue
+        path = _source(name)
+        if path is None:
+            continue
+        seen[name], imports = _fingerprint(path, path.stat().st_mtime_ns)
+        queue += imports
+    lines = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def module_of(plugin: object) -> str:
+    """The module that defines a plugin's class or function."""
+    module = inspect.getmodule(plugin)
+    return module.__name__ if isinstance(module, ModuleType) else ""
+
+
+@lru_cache(maxsize=4096)
+def _fingerprint(path: Path, modified: int) -> tuple[str, tuple[str, ...]]:
+    """Hash of a file's code and the modules of ours that it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OURS:
+            imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names if alias.name.split(".")[0] in OURS]
+        elif (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return digest, tuple(imports)
+
+
+@lru_cache(maxsize=4096)
+def _source(name: str) -> Path | None:
+    """The file of a module; None for a package without code of its own or a name that is no module."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ModuleNotFoundError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)

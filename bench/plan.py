@@ -1,0 +1,196 @@
+"""From a suite to trial specifications."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from datasets.splits import make_split
+
+from bench import plugins
+from bench.spec import Frozen, Labels, Protocol, TrialSpec
+from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_seeds
+from datasets.errors import UserError, unknown_name
+from methods.config import build
+
+
+class PlannedTrial(Frozen):
+    """A trial and the place of its result on the board."""
+
+    section: str
+    entry: str
+    role: Role
+    cell: str
+    seed: int
+    spec: TrialSpec
+
+    @property
+    def line(self) -> str:
+        """Short name for people, as `synthgym@4 sefar seed=1`."""
+        return f"{self.cell} {self.entry} seed={self.seed}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of a suite to run; None means all (or, without `full`, the section's quick part).
+
+    `data`: data sets; a registered set that the suite does not name runs the embedded section's recipe.
+    `limit_steps` cuts every budget and bars the trials from leaderboards.
+    """
+
+    methods: Sequence[str] | None = None
+    data: Sequence[str] | None = None
+    seeds: tuple[int, ...] | None = None
+    full: bool = False
+    limit_steps: int | None = None
+
+
+@cache
+def split_hash(data: str, labels: Labels, seed: int) -> str:
+    """Hash of the split of a cell and seed."""
+    return make_split(plugins.dataset(data).table(), labels, seed).hash
+
+
+def presence(section: Section) -> dict[str, bool]:
+    """For each data set of a section, whether it is on this machine."""
+    known = plugins.dataset_names()
+    names = dict.fromkeys(task.data for task in section.tasks)
+    return {name: name in known and plugins.dataset(name).present() for name in names}
+
+
+def plan_section(
+    loaded: LoadedSuite, name: str, choice: Choice, device: str | None = None
+) -> list[PlannedTrial]:
+    """All trials of a section for the data sets that are present, in the order of the file.
+
+    Raises:
+        UserError: for an entry, method or data set that does not exist, or a config out of range.
+    """
+    section = loaded.suite.sections[name]
+    check_entries(section, f"{loaded.path}: sections.{name}")
+    quick = section.quick if section.quick and not choice.full and not choice.data else None
+    entries = _chosen_entries(section, choice, quick.entries if quick else ())
+    seeds = choice.seeds or parse_seeds(quick.seeds if quick else section.seeds)
+    cells = _chosen_cells(section, choice, quick.cells if quick else ())
+    trials: list[PlannedTrial] = []
+    for data, labels in cells:
+        for entry in entries:
+            for seed in seeds:
+                spec = trial_spec(section, entry, loaded.tuned_entry(entry.label), data, labels, seed, device)
+                if choice.limit_steps:
+                    spec = _limited(spec, choice.limit_steps)
+                trials.append(
+                    PlannedTrial(
+                        section=name,
+                        entry=entry.label,
+                        role=entry.role,
+                        cell=f"{data}@{labels}",
+                        seed=seed,
+                        spec=spec,
+                    )
+                )
+    return trials
+
+
+def trial_spec(
+    section: Section,
+    entry: Entry,
+    tuned: TunedEntry,
+    data: str,
+    labels: str,
+    seed: int,
+    device: str | None = None,
+    scored_on: str = "test",
+) -> TrialSpec:
+    """The specification of one entry on one cell with one seed.
+
+    Settings come from, each overriding the one before: the method's defaults, the section's `shared`, the
+    entry, the tuned file.
+    """
+    cls = plugins.method_class(entry.method)
+    values = {**section.shared, **entry.config, **tuned.config}
+    config = build(cls.Config, values, f"entry '{entry.label}' (method '{entry.method}')")
+    budget = "all" if entry.role == "bound" else labels
+    return TrialSpec(
+        method=entry.method,
+        config=dataclasses.asdict(config),  # type: ignore[call-overload]
+        data=data,
+        labels=budget,
+        split_hash=split_hash(data, budget, seed),
+        seed=seed,
+        backbone=entry.backbone or section.backbone,
+        protocol=_protocol(section.protocol, entry, tuned),
+        device="cuda" if (device or default_device()) == "cuda" else "cpu",
+        scored_on="validation" if scored_on == "validation" else "test",
+    )
+
+
+def default_device() -> str:
+    """The GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _protocol(protocol: Protocol, entry: Entry, tuned: TunedEntry) -> Protocol:
+    changes: dict[str, object] = {}
+    if entry.labeled_batch:
+        sizes = {"labeled": entry.labeled_batch, "warmup": entry.labeled_batch}
+        changes["batch"] = protocol.batch.model_copy(update=sizes)
+    if entry.labeled_augmentation:
+        policies = dict(protocol.augmentations)
+        policies["labeled"] = policies[entry.labeled_augmentation]
+        changes["augmentations"] = policies
+    if tuned.optimizer:
+        changes["optimizer"] = protocol.optimizer.model_copy(update=dict(tuned.optimizer))
+    return protocol.model_copy(update=changes)
+
+
+def _limited(spec: TrialSpec, steps: int) -> TrialSpec:
+    protocol = spec.protocol.model_copy(update={"steps": min(steps, spec.protocol.steps)})
+    return spec.model_copy(update={"protocol": protocol, "limited": True})
+
+
+def check_entries(section: Section, where: str) -> None:
+    """Every method, backbone and config field exists and is in range."""
+    for i, entry in enumerate(section.entries):
+        place = f"{where}.entries.{i}"
+        cls = plugins.method_class(entry.method, place)
+        build(cls.Config, {**section.shared, **entry.config}, f"{place} '{entry.label}'")
+        plugins.backbone_builder((entry.backbone or section.backbone).name, place)
+
+
+def _chosen_entries(section: Section, choice: Choice, quick: Iterable[str]) -> list[Entry]:
+    if choice.methods is None:
+        wanted = set(quick) or {entry.label for entry in section.entries}
+        return [entry for entry in section.entries if entry.label in wanted]
+    names = {entry.label for entry in section.entries} | {entry.method for entry in section.entries}
+    for name in choice.methods:
+        if name not in names:
+            raise unknown_name("entry or method", name, names, "--methods")
+    wanted = set(choice.methods)
+    return [e for e in section.entries if e.label in wanted or e.method in wanted or e.role == "baseline"]
+
+
+def _chosen_cells(section: Section, choice: Choice, quick: Iterable[str]) -> list[tuple[str, str]]:
+    cells = [(task.data, labels) for task in section.tasks for labels in task.labels]
+    if choice.data is not None:
+        own = {task.data for task in section.tasks}
+        extra = [(data, own_labels(data)) for data in choice.data if section.embedded and data not in own]
+        return [cell for cell in cells if cell[0] in choice.data] + extra
+    here = presence(section)
+    chosen = set(quick) or {f"{data}@{labels}" for data, labels in cells}
+    return [(data, labels) for data, labels in cells if here[data] and f"{data}@{labels}" in chosen]
+
+
+def own_labels(data: str) -> str:
+    """The label budget of a set that no suite names: its pinned list, or 4 clips per class.
+
+    Raises:
+        UserError: when the data set is unknown or absent.
+    """
+    found = plugins.dataset(data, "--data")
+    if not found.present():
+        raise UserError(f"data set '{data}' is not on this machine; add it with: {found.how_to_add()}")
+    return "list" if found.table().pinned else "4"

@@ -1,0 +1,121 @@
+"""The specification of one trial: everything that can change its result, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Interval
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from datasets.augment import AugmentPolicy
+
+SCHEMA_VERSION = 1
+"""Rises whenever old trial folders can no longer be read as they are."""
+
+
+class Frozen(BaseModel):
+    """Base of all specifications: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _check_labels(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*|(\d+(\.\d+)?)%|all|list", text):
+        raise ValueError("labels are '4' (per class), '5%' (of each class), 'all', or 'list' (as given)")
+    return text
+
+
+Labels = Annotated[str, AfterValidator(_check_labels)]
+"""How many clips are labeled: "4" per class, "5%" of each class, "all", or "list" (a pinned list)."""
+
+
+class Optimizer(Frozen):
+    """`sgd` (Nesterov) or `adamw`; linear warm-up, then cosine to 0, or factors 0.1 at `milestones`."""
+
+    name: Literal["adamw", "sgd"]
+    lr: Annotated[float, Gt(0)]
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.9
+    warmup_steps: Annotated[int, Ge(0)] = 0
+    schedule: Literal["cosine", "milestones", "constant"] = "cosine"
+    milestones: tuple[float, ...] = ()
+    """Shares of all steps at which the rate falls to a tenth."""
+
+
+class Batch(Frozen):
+    """Clips per forward pass.  `warmup`: labeled clips of a labels-only step; `accumulate`: passes per step."""
+
+    labeled: Annotated[int, Ge(1)]
+    unlabeled: Annotated[int, Ge(1)]
+    warmup: Annotated[int, Ge(1)]
+    accumulate: Annotated[int, Ge(1)] = 1
+
+
+class Evaluation(Frozen):
+    """Which weights are evaluated (equal for all entries of a suite) and in what batches."""
+
+    model: Literal["ema", "student"] = "ema"
+    decay: Annotated[float, Interval(ge=0, lt=1)] = 0.98
+    batch: Annotated[int, Ge(1)] = 60
+
+
+class Protocol(Frozen):
+    """What a suite fixes for all its entries: frames, pixels, augmentations, budget, evaluation."""
+
+    frames: Annotated[int, Ge(1)]
+    short_side: Annotated[int, Ge(8)]
+    size: Annotated[int, Ge(8)]
+    normalize: Literal["clip", "kinetics"]
+    augmentations: dict[str, AugmentPolicy]
+    steps: Annotated[int, Ge(1)]
+    batch: Batch
+    optimizer: Optimizer
+    evaluation: Evaluation = Evaluation()
+    checkpoint: Literal["final", "best_validation"] = "final"
+    validate_every: Annotated[int, Ge(1)] = 100
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: Annotated[int, Ge(1)] = 1
+    deterministic: bool = True
+
+
+class Net(Frozen):
+    """A backbone by name, its settings, and the file or name of its initial weights."""
+
+    name: str
+    config: dict[str, Any] = {}
+    weights: str = "random"
+
+
+class TrialSpec(Frozen):
+    """One trial.  Equal specifications have equal ids and, on one machine, equal results."""
+
+    schema_version: int = SCHEMA_VERSION
+    method: str
+    config: dict[str, Any]
+    data: str
+    labels: Labels
+    split_hash: str
+    seed: Annotated[int, Ge(0)]
+    backbone: Net
+    protocol: Protocol
+    device: Literal["cpu", "cuda"] = "cpu"
+    scored_on: Literal["test", "validation"] = "test"
+    limited: bool = False
+    """Whether `--limit-steps` cut the budget; such a trial is barred from leaderboards."""
+
+    @property
+    def cell(self) -> str:
+        """Data set and label budget, as `synthgym@4`."""
+        return f"{self.data}@{self.labels}"
+
+    def canonical(self) -> str:
+        """JSON with sorted keys and no spaces: what the id is a hash of."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()[:16]

@@ -1,0 +1,240 @@
+"""Suites: which entries meet on which tasks under which protocol.  YAML files, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Ge
+from pydantic import AfterValidator, model_validator
+
+from bench.spec import Frozen, Labels, Net, Protocol
+from bench.yaml_lines import load_checked
+from datasets.errors import UserError, unknown_name
+from methods.config import Choices, Span
+
+SUITES = Path(__file__).parent / "suites"
+Role = Literal["competitor", "baseline", "bound", "reference"]
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds from "0-4", "3" or "0,2,5-7".
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise ValueError(f"seeds are numbers and ranges such as '0-4' or '0,2,5-7', not '{text}'")
+        low, high = int(first), int(last or first)
+        if high < low:
+            raise ValueError(f"the range '{part.strip()}' runs backwards")
+        seeds += range(low, high + 1)
+    if len(set(seeds)) != len(seeds):
+        raise ValueError(f"a seed is named twice in '{text}'")
+    return tuple(seeds)
+
+
+def _check_seeds(text: str) -> str:
+    parse_seeds(text)
+    return text
+
+
+Seeds = Annotated[str, AfterValidator(_check_seeds)]
+
+
+class Task(Frozen):
+    """A data set and the label budgets it is run at."""
+
+    data: str
+    labels: tuple[Labels, ...]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """`data@labels` for every budget."""
+        return tuple(f"{self.data}@{labels}" for labels in self.labels)
+
+
+class Entry(Frozen):
+    """One row of a leaderboard: a method with settings.  Two forms of one method are two entries.
+
+    `role`: `baseline` is what family B compares with; a `bound` is shown apart, with all labels; a
+    `reference` is shown outside both families and alone may change the labeled augmentation.
+    """
+
+    label: str
+    method: str
+    role: Role = "competitor"
+    config: dict[str, Any] = {}
+    backbone: Net | None = None
+    labeled_batch: Annotated[int, Ge(1)] | None = None
+    labeled_augmentation: str | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _same_labeled_augmentation(self) -> Self:
+        if self.labeled_augmentation is not None and self.role != "reference":
+            raise ValueError(
+                f"entry '{self.label}' changes the labeled augmentation; only role 'reference' may, since "
+                "a board that gives it to some methods alone would be unfair"
+            )
+        return self
+
+
+class Range(Frozen):
+    """A tuning range: `choices`, or `low` to `high`."""
+
+    choices: tuple[float, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if bool(self.choices) == (self.low is not None and self.high is not None):
+            raise ValueError("a range needs either 'choices' or both 'low' and 'high'")
+        return self
+
+    def declared(self) -> Choices | Span:
+        """In the form that method configs use."""
+        return Choices(self.choices) if self.choices else Span(self.low or 0.0, self.high or 0.0, self.log)
+
+
+class Tuning(Frozen):
+    """Where `bench tune` searches for every entry alike, beside each method's own ranges."""
+
+    cells: tuple[str, ...]
+    seeds: Seeds = "100-101"
+    optimizer: dict[Literal["lr", "weight_decay"], Range] = {}
+    config: dict[str, Range] = {}
+
+
+class Quick(Frozen):
+    """What a plain `run` does of a section; `--full` does all of it."""
+
+    cells: tuple[str, ...]
+    seeds: Seeds
+    entries: tuple[str, ...] = ()
+
+
+class Section(Frozen):
+    """Tasks, entries and protocol that belong together."""
+
+    title: str
+    embedded: bool = False
+    needs_gpu: bool = False
+    hours_per_trial: float | None = None
+    seeds: Seeds = "0-4"
+    backbone: Net
+    protocol: Protocol
+    shared: dict[str, Any] = {}
+    tasks: tuple[Task, ...]
+    entries: tuple[Entry, ...]
+    quick: Quick | None = None
+    tune: Tuning | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        labels = [entry.label for entry in self.entries]
+        twice = [label for label, count in Counter(labels).items() if count > 1]
+        if twice:
+            raise ValueError(f"two entries are labeled '{twice[0]}'")
+        if sum(entry.role == "baseline" for entry in self.entries) != 1:
+            raise ValueError("exactly one entry must have the role 'baseline'")
+        missing = {"labeled", "weak", "strong", "test"} - self.protocol.augmentations.keys()
+        if missing:
+            raise ValueError(f"protocol.augmentations lacks '{min(missing)}'")
+        for entry in self.entries:
+            if entry.labeled_augmentation not in (None, *self.protocol.augmentations):
+                raise ValueError(f"entry '{entry.label}' names no augmentation of this protocol")
+        self._known_cells()
+        return self
+
+    def _known_cells(self) -> None:
+        cells = {cell for task in self.tasks for cell in task.cells}
+        named = (*(self.quick.cells if self.quick else ()), *(self.tune.cells if self.tune else ()))
+        for cell in named:
+            if cell not in cells:
+                raise ValueError(f"'{cell}' is no task of this section ({', '.join(sorted(cells))})")
+        labels = {entry.label for entry in self.entries}
+        for label in self.quick.entries if self.quick else ():
+            if label not in labels:
+                raise ValueError(f"quick names the entry '{label}', which does not exist")
+
+    @property
+    def baseline(self) -> Entry:
+        """What family B compares with."""
+        return next(entry for entry in self.entries if entry.role == "baseline")
+
+
+class TunedEntry(Frozen):
+    """The settings that tuning chose for an entry."""
+
+    config: dict[str, Any] = {}
+    optimizer: dict[Literal["lr", "weight_decay"], float] = {}
+    validation_accuracy: float | None = None
+
+
+class Tuned(Frozen):
+    """What `bench tune` wrote: the choices and how much effort they took, equal for all entries."""
+
+    suite: str
+    configurations: int
+    seeds: Seeds
+    cells: tuple[str, ...]
+    run_hash: str
+    entries: dict[str, TunedEntry]
+
+
+class Suite(Frozen):
+    """A named set of sections."""
+
+    name: str
+    title: str
+    tuned: str | None = None
+    alpha: Annotated[float, Ge(0)] = 0.05
+    equivalence_points: float = 1.0
+    sections: dict[str, Section]
+
+
+class LoadedSuite(Frozen):
+    """A suite with the file it came from and the tuned settings it names."""
+
+    suite: Suite
+    path: Path
+    tuned: Tuned | None
+
+    def tuned_entry(self, label: str) -> TunedEntry:
+        """The tuned settings of an entry; empty where there are none."""
+        return self.tuned.entries.get(label, TunedEntry()) if self.tuned else TunedEntry()
+
+
+def suite_names() -> list[str]:
+    """Suites that come with the package."""
+    found = SUITES.rglob("*.yaml")
+    return sorted(
+        str(path.relative_to(SUITES).with_suffix(""))
+        for path in found
+        if not path.name.endswith(".tuned.yaml")
+    )
+
+
+def load_suite(name: str) -> LoadedSuite:
+    """A suite by name, or from a YAML file.
+
+    Raises:
+        UserError: for an unknown name, or for a malformed file (file, line and field).
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    if path.suffix and not path.is_file():
+        if path.parent == SUITES or ".." in Path(name).parts:
+            raise unknown_name("suite", name, suite_names())
+        raise UserError(f"--suite {name}: there is no such file.")
+    suite = load_checked(path, Suite)
+    tuned = None
+    if suite.tuned is not None and (path.parent / suite.tuned).is_file():
+        tuned = load_checked(path.parent / suite.tuned, Tuned)
+    return LoadedSuite(suite=suite, path=path, tuned=tuned)

@@ -1,0 +1,93 @@
+"""YAML that remembers lines, so that a mistake in a suite is reported as file:line: field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from datasets.errors import UserError, unknown_name
+
+M = TypeVar("M", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+
+def load_checked(path: Path, model: type[M]) -> M:
+    """Reads a YAML file into a pydantic model.
+
+    Raises:
+        UserError: file:line: field, what is wrong; for an unknown field the nearest known one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        value = yaml.safe_load(text)
+        lines = _lines(yaml.compose(text, Loader=yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}).") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"{path}:{line}: this is not valid YAML ({error.problem}).") from None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise _sentence(path, lines, model, error) from None
+
+
+def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
+    """Line (from 1) of every key and list item."""
+    found: dict[Location, int] = {}
+    if node is None:
+        return found
+    found.setdefault(at, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*at, key.value)
+            found[here] = key.start_mark.line + 1
+            found.update({k: v for k, v in _lines(value, here).items() if k not in found})
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            found.update(_lines(value, (*at, i)))
+    return found
+
+
+def _sentence(
+    path: Path, lines: dict[Location, int], model: type[BaseModel], error: ValidationError
+) -> UserError:
+    first = error.errors()[0]
+    location: Location = tuple(first["loc"])
+    known = location
+    while known and known not in lines:
+        known = known[:-1]
+    where = f"{path}:{lines.get(known, 1)}"
+    field = ".".join(str(part) for part in location) or "(top)"
+    if first["type"] == "extra_forbidden":
+        return unknown_name("field", str(location[-1]), _fields(model, location[:-1]), f"{where}: {field}")
+    if first["type"] == "missing":
+        return UserError(f"{where}: field '{field}' is missing.")
+    message = first["msg"].removeprefix("Value error, ")
+    given: Any = first["input"]
+    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return UserError(f"{where}: field '{field}': {message[0].lower()}{message[1:]}{shown}.")
+
+
+def _fields(model: type[BaseModel], location: Location) -> list[str]:
+    """Names of the fields of the model that a location leads to."""
+    current: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        if isinstance(current, type) and issubclass(current, BaseModel) and part in current.model_fields:
+            current = _inner(current.model_fields[part].annotation)
+        # a mapping's key leads to the mapping's value type, which `_inner` has already found
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+
+
+def _inner(annotation: Any) -> Any:
+    """The model inside `list[X]`, `dict[str, X]`, `X | None`, or the annotation itself."""
+    for part in getattr(annotation, "__args__", ()):
+        found = _inner(part)
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            return found
+    return annotation
