@@ -214,6 +214,7 @@ def render(
 
 def _augment(pixels: Tensor, policy: AugmentPolicy, numbers: augment.Draw, settings: ViewSettings) -> Tensor:
     """(N, T, H, W, 3) uint8 -> (N, T, 3, size, size) float in about [0, 1]."""
-    frames = pixels.permute(0, 1, 4, 2, 3).float().div_(255)
+    # Axes move while a pixel is one byte; the float copy is then contiguous, as `crop` needs it.
+    frames = pixels.permute(0, 1, 4, 2, 3).contiguous().float().div_(255)
     frames = augment.crop(frames, policy, numbers, settings.size, settings.mirror)
     return augment.recolor(frames, policy, numbers) if policy.photometric else frames

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Interval
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from datasets.errors import UserError, unknown_name
 
@@ -67,7 +67,7 @@ def build(config: type[C], values: Mapping[str, Any], where: str) -> C:
     for name in values:
         if name not in names:
             raise unknown_name("config field", name, names, where)
-    adapter = TypeAdapter(config, config=ConfigDict(strict=False))
+    adapter = TypeAdapter(config)
     try:
         return adapter.validate_python(dict(values))
     except ValidationError as error:

@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def _move(x: Tensor, frames: int, sign: int) -> Tensor:
+    """The shift itself; channels stay the innermost axis in memory, where convolutions are quickest."""
+    source = x.permute(0, 2, 3, 1).unflatten(0, (-1, frames))
+    out = source.clone(memory_format=torch.contiguous_format)
+    fold = x.shape[1] // 4
+    first, second = slice(0, fold), slice(fold, 2 * fold)
+    back, forth = (first, second) if sign > 0 else (second, first)
+    out[:, :-1, ..., back] = source[:, 1:, ..., back]
+    out[:, -1, ..., back] = 0
+    out[:, 1:, ..., forth] = source[:, :-1, ..., forth]
+    out[:, 0, ..., forth] = 0
+    return out.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+class _Shift(torch.autograd.Function):
+    """Temporal shift; its gradient is the shift the other way round, one copy instead of four scatters."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, frames: int) -> Tensor:
+        ctx.frames = frames
+        return _move(x, frames, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _move(gradient, ctx.frames, -1), None
 
 
 def temporal_shift(x: Tensor, frames: int) -> Tensor:
@@ -17,13 +46,7 @@ def temporal_shift(x: Tensor, frames: int) -> Tensor:
     Returns:
         The same shape; what enters from outside the clip is 0.
     """
-    clip = x.view(-1, frames, *x.shape[1:])
-    fold = x.shape[1] // 4
-    out = torch.zeros_like(clip)
-    out[:, :-1, :fold] = clip[:, 1:, :fold]
-    out[:, 1:, fold : 2 * fold] = clip[:, :-1, fold : 2 * fold]
-    out[:, :, 2 * fold :] = clip[:, :, 2 * fold :]
-    return out.view_as(x)
+    return cast(Tensor, _Shift.apply(x, frames))  # type: ignore[no-untyped-call]
 
 
 class ShiftNet(nn.Module):
@@ -46,17 +69,17 @@ class ShiftNet(nn.Module):
         self.time1 = nn.Conv1d(4 * w3, dim, 3, padding=1, bias=False)
         self.time2 = nn.Conv1d(dim, dim, 3, padding=1, bias=False)
         self.norm4, self.norm5 = nn.BatchNorm1d(dim), nn.BatchNorm1d(dim)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, level: int = 0) -> Tensor:
         """(N, 3, T, 32, 32) -> (N, 2 dim)."""
         n, _, frames = x.shape[:3]
-        x = x.transpose(1, 2)
-        difference = torch.zeros_like(x)
-        difference[:, 1:] = x[:, 1:] - x[:, :-1]
-        x = torch.cat([x, difference], 2).flatten(0, 1)
-        x = F.relu(self.norm1(self.conv1(x)))
-        x = F.relu(self.norm2(self.conv2(temporal_shift(x, frames))))
-        x = F.relu(self.norm3(self.conv3(temporal_shift(x, frames))))
+        x = x.permute(0, 2, 3, 4, 1)
+        difference = F.pad(x[:, 1:] - x[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
+        x = torch.cat([x, difference], 4).flatten(0, 1).permute(0, 3, 1, 2)
+        x = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        x = F.relu(self.norm2(self.conv2(temporal_shift(x, frames))), inplace=True)
+        x = F.relu(self.norm3(self.conv3(temporal_shift(x, frames))), inplace=True)
         x = F.max_pool2d(x, 2).flatten(1).view(n, frames, -1).transpose(1, 2)
         x = F.relu(self.norm4(self.time1(x)))
         x = x + F.relu(self.norm5(self.time2(x)))
