@@ -1,3 +1,3 @@
-"""The harness: suites, plans, trials, scheduling, statistics and leaderboards.  Names no method and no data set."""
+"""The harness: suites, plans, trials, scheduling, statistics, leaderboards.  It names no method."""
 
 __version__ = "0.1.0"

@@ -104,7 +104,7 @@ def metrics(table: pd.DataFrame, classes: int) -> dict[str, float]:
 
 
 def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = 15) -> float:
-    """Expected calibration error: mean |accuracy - confidence| over equal-width bins (Guo et al., ICML 2017)."""
+    """Expected calibration error over bins of equal width (Guo et al., ICML 2017)."""
     if len(confidence) == 0:
         return float("nan")
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)

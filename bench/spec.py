@@ -46,7 +46,7 @@ class Optimizer(Frozen):
 
 
 class Batch(Frozen):
-    """Clips per forward pass.  `warmup`: labeled clips of a labels-only step; `accumulate`: passes per step."""
+    """Clips per pass.  `warmup`: labeled clips of a labels-only step; `accumulate`: passes per step."""
 
     labeled: Annotated[int, Ge(1)]
     unlabeled: Annotated[int, Ge(1)]

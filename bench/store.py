@@ -162,8 +162,8 @@ class RunFolder:
         except Timeout:
             who = read_json(holder) if holder.is_file() else {}
             raise UserError(
-                f"{self.path}: another run works here (host {who.get('host', '?')}, pid {who.get('pid', '?')}); "
-                "wait for it, stop it, or give another folder with --out."
+                f"{self.path}: another run works here (host {who.get('host', '?')}, "
+                f"pid {who.get('pid', '?')}); wait for it, stop it, or give another folder with --out."
             ) from None
         try:
             write_json(holder, {"host": socket.gethostname(), "pid": os.getpid()})

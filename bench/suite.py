@@ -1,4 +1,4 @@
-"""Suites: which entries meet on which tasks under which protocol.  YAML files, checked before anything runs."""
+"""Suites: which entries meet on which tasks under which protocol; checked before anything runs."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 def _move(x: Tensor, frames: int, sign: int) -> Tensor:
     """The shift itself; channels stay the innermost axis in memory, where convolutions are quickest."""
-    source = x.permute(0, 2, 3, 1).unflatten(0, (-1, frames))
+    source = torch.unflatten(x.permute(0, 2, 3, 1), 0, (-1, frames))
     out = source.clone(memory_format=torch.contiguous_format)
     fold = x.shape[1] // 4
     first, second = slice(0, fold), slice(fold, 2 * fold)
@@ -46,7 +46,7 @@ def temporal_shift(x: Tensor, frames: int) -> Tensor:
     Returns:
         The same shape; what enters from outside the clip is 0.
     """
-    return cast(Tensor, _Shift.apply(x, frames))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Shift.apply(x, frames))
 
 
 class ShiftNet(nn.Module):
