@@ -116,7 +116,7 @@ def trial_spec(
     budget = "all" if entry.role == "bound" else labels
     return TrialSpec(
         method=entry.method,
-        config=dataclasses.asdict(config),  # type: ignore[call-overload]
+        config=dataclasses.asdict(config),
         data=data,
         labels=budget,
         split_hash=split_hash(data, budget, seed),
@@ -143,7 +143,7 @@ def _protocol(protocol: Protocol, entry: Entry, tuned: TunedEntry) -> Protocol:
         policies["labeled"] = policies[entry.labeled_augmentation]
         changes["augmentations"] = policies
     if tuned.optimizer:
-        changes["optimizer"] = protocol.optimizer.model_copy(update=dict(tuned.optimizer))
+        changes["optimizer"] = protocol.optimizer.model_copy(update={str(name): value for name, value in tuned.optimizer.items()})
     return protocol.model_copy(update=changes)
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -133,12 +133,18 @@ def _register_file(file: Path, found: dict[str, Registry]) -> None:
     for name, value in vars(module).items():
         if getattr(value, "__module__", None) != module.__name__:
             continue
-        if inspect.isclass(value) and issubclass(value, Method):
-            found["methods"].loaders[value.name] = lambda value=value: value
-        elif inspect.isclass(value) and hasattr(value, "table") and hasattr(value, "prepare"):
-            found["datasets"].loaders[value.name] = lambda value=value: value
-        elif inspect.isclass(value) and issubclass(value, nn.Module) and hasattr(value, "patch"):
-            found["backbones"].loaders[name.lower()] = lambda value=value: value
+        if not inspect.isclass(value):
+            continue
+        if issubclass(value, Method):
+            found["methods"].loaders[value.name] = partial(_same, value)
+        elif hasattr(value, "table") and hasattr(value, "prepare"):
+            found["datasets"].loaders[str(getattr(value, "name", name))] = partial(_same, value)
+        elif issubclass(value, nn.Module) and hasattr(value, "patch"):
+            found["backbones"].loaders[name.lower()] = partial(_same, value)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _import_file(file: Path) -> ModuleType:

@@ -101,15 +101,17 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
     loader = _build_loader(spec, scene, state.method)
     checkpoint = folder.path / store.CHECKPOINT
     log_path = attempt / store.METRICS
-    if resume and checkpoint.is_file():
-        state.load_state_dict(torch.load(checkpoint, weights_only=True))
-        _carry_log(folder.path / store.METRICS, log_path, state.step)
     best = _Best(spec, scene)
+    if resume and checkpoint.is_file():
+        saved = torch.load(checkpoint, weights_only=True)
+        state.load_state_dict(saved["state"])
+        best.load_state_dict(saved["best"])
+        _carry_log(folder.path / store.METRICS, log_path, state.step)
     saver = _Saver(checkpoint, folder.path / store.METRICS, log_path)
 
     def after(now: State) -> None:
         best.look(now)
-        saver.look(now)
+        saver.look(now, best)
 
     prepared = time.perf_counter() - started
     with log_path.open("a", encoding="utf-8") as log:
@@ -296,6 +298,14 @@ class _Best:
             self._accuracy, self.step = accuracy, state.step
             self._weights = {name: value.clone() for name, value in model.state_dict().items()}
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs to know of the best weights so far."""
+        return {"accuracy": self._accuracy, "step": self.step, "weights": self._weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The opposite of `state_dict`."""
+        self._accuracy, self.step, self._weights = state["accuracy"], state["step"], state["weights"]
+
     def restore(self, state: State) -> None:
         """Puts the best weights into the evaluated model."""
         if self._weights:
@@ -309,13 +319,13 @@ class _Saver:
         self._path, self._log, self._running_log = path, log, running_log
         self._last = time.monotonic()
 
-    def look(self, state: State) -> None:
+    def look(self, state: State, best: _Best) -> None:
         """Saves when it is time."""
         if time.monotonic() - self._last >= CHECKPOINT_SECONDS:
             self._last = time.monotonic()
             temporary = self._path.with_suffix(".tmp")
             with store.disk_errors(self._path):
-                torch.save(state.state_dict(), temporary)
+                torch.save({"state": state.state_dict(), "best": best.state_dict()}, temporary)
                 temporary.replace(self._path)
                 self._log.write_bytes(self._running_log.read_bytes())
 
