@@ -122,7 +122,7 @@ def trial_spec(
         split_hash=split_hash(data, budget, seed),
         seed=seed,
         backbone=entry.backbone or section.backbone,
-        protocol=_protocol(section.protocol, entry, tuned),
+        protocol=_protocol(section.protocol, entry, tuned, section.steps(data, labels)),
         device="cuda" if (device or default_device()) == "cuda" else "cpu",
         scored_on="validation" if scored_on == "validation" else "test",
     )
@@ -133,8 +133,8 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _protocol(protocol: Protocol, entry: Entry, tuned: TunedEntry) -> Protocol:
-    changes: dict[str, object] = {}
+def _protocol(protocol: Protocol, entry: Entry, tuned: TunedEntry, steps: int) -> Protocol:
+    changes: dict[str, object] = {"steps": steps}
     if entry.labeled_batch:
         sizes = {"labeled": entry.labeled_batch, "warmup": entry.labeled_batch}
         changes["batch"] = protocol.batch.model_copy(update=sizes)
@@ -143,7 +143,9 @@ def _protocol(protocol: Protocol, entry: Entry, tuned: TunedEntry) -> Protocol:
         policies["labeled"] = policies[entry.labeled_augmentation]
         changes["augmentations"] = policies
     if tuned.optimizer:
-        changes["optimizer"] = protocol.optimizer.model_copy(update={str(name): value for name, value in tuned.optimizer.items()})
+        changes["optimizer"] = protocol.optimizer.model_copy(
+            update={str(name): value for name, value in tuned.optimizer.items()}
+        )
     return protocol.model_copy(update=changes)
 
 

@@ -47,10 +47,11 @@ Seeds = Annotated[str, AfterValidator(_check_seeds)]
 
 
 class Task(Frozen):
-    """A data set and the label budgets it is run at."""
+    """A data set, the label budgets it is run at, and its own number of steps where it has one."""
 
     data: str
     labels: tuple[Labels, ...]
+    steps: Annotated[int, Ge(1)] | None = None
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -163,6 +164,11 @@ class Section(Frozen):
         for label in self.quick.entries if self.quick else ():
             if label not in labels:
                 raise ValueError(f"quick names the entry '{label}', which does not exist")
+
+    def steps(self, data: str, labels: str) -> int:
+        """The budget of a cell in optimizer steps."""
+        own = [t.steps for t in self.tasks if t.data == data and labels in t.labels and t.steps]
+        return own[0] if own else self.protocol.steps
 
     @property
     def baseline(self) -> Entry:
