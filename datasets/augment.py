@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _UNIFORMS = 24  # uniforms drawn per clip; a fixed number, so that switching one effect moves no other
+_COINS = [5, 9, 14]  # columns of the uniforms that are compared with a probability: flip, color, cutout
 _NORMALS = 9  # entries of the color-mixing matrix
 
 
@@ -74,7 +75,9 @@ def draw(generators: Sequence[np.random.Generator]) -> Draw:
 
 def central(batch: int) -> Draw:
     """The draw of deterministic evaluation: every range at its middle, every coin not tossed."""
-    return Draw(torch.full((batch, _UNIFORMS), 0.5), torch.zeros(batch, _NORMALS))
+    uniform = torch.full((batch, _UNIFORMS), 0.5)
+    uniform[:, _COINS] = 1.0  # above every probability
+    return Draw(uniform, torch.zeros(batch, _NORMALS))
 
 
 def crop(frames: Tensor, policy: AugmentPolicy, numbers: Draw, size: int, mirror: bool) -> Tensor:

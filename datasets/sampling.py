@@ -60,6 +60,7 @@ def windowed(sampler: ClipSampler, frame_count: int, shrink: float, rng: np.rand
     """
     share = 1.0 - rng.random() * shrink
     start = rng.random() * (1.0 - share)
-    length = max(1, round(share * frame_count))
+    wanted = min(frame_count, sum(sampler.levels))  # a long enough clip stays long enough for the sampler
+    length = max(1, wanted, round(share * frame_count))
     offset = min(int(start * frame_count), frame_count - length)
     return tuple(level + offset for level in sampler.indices(length, rng))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Protocol, cast
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, Self, cast
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from datasets.sampling import Segments
@@ -165,7 +166,7 @@ class Method(nn.Module):
         `ema_start`: whether the average runs from the first step or starts as a copy after the warm-up.
         """
 
-        frames: int = 0
+        frames: Annotated[int, Ge(0)] = 0
         dropout: Share = 0.0
         warmup: Share = 0.0
         ema_decay: Decay = 0.0
@@ -196,6 +197,12 @@ class Method(nn.Module):
         return Classifier(
             backbone, LinearHead(cast(int, backbone.dim), self.task.classes, self.config.dropout)
         )
+
+    def train(self, mode: bool = True) -> Self:
+        """As any module's, but the teacher stays in evaluation mode: it never drops or counts anything."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
 
     @property
     def patch(self) -> tuple[int, int, int]:

@@ -10,11 +10,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Interval
 from pydantic import TypeAdapter, ValidationError
 
 from datasets.errors import UserError, unknown_name
@@ -25,9 +26,9 @@ Share = Annotated[float, Interval(ge=0, lt=1)]
 """A number in [0, 1)."""
 Decay = Annotated[float, Interval(ge=0, lt=1)]
 """Decay of a moving average per optimizer step; 0 keeps no average."""
-Weight = Annotated[float, Ge(0)]
+Weight = Annotated[float, Interval(ge=0, lt=math.inf)]
 """A loss weight."""
-Positive = Annotated[float, Gt(0)]
+Positive = Annotated[float, Interval(gt=0, lt=math.inf)]
 """A number above 0."""
 Count = Annotated[int, Ge(1)]
 """A whole number from 1."""

@@ -57,8 +57,7 @@ class FixMatch(Method):
     def guess(self, weak: Clip) -> Tensor:
         """(U, C) probabilities of the weak view."""
         model = self.teacher if self.config.pseudo_labels == "teacher" else self.student
-        logits: Tensor = model(weak)
-        return logits.softmax(1)
+        return losses.probabilities(model(weak))
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """One forward pass of labeled and strong views together, one without gradient of the weak view."""

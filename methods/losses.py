@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Softmax of (U, C) logits in float32 or better: bfloat16 cannot tell a confidence of 0.95 from 0.949."""
+    return logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 def supervised(logits: Tensor, label: Tensor) -> Tensor:
@@ -18,4 +24,4 @@ def pseudo_label(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
 
 def consistency(logits: Tensor, target: Tensor) -> Tensor:
     """Mean over samples and classes of (softmax(logits) - target)^2; (U, C) each, target without gradient."""
-    return (logits.softmax(1) - target).square().mean()
+    return (probabilities(logits) - target).square().mean()

@@ -57,7 +57,7 @@ class MeanTeacher(Method):
     def step(self, batch: Batch, progress: Progress) -> Step:
         """Consistency of the student's second view with the teacher's weak one."""
         with torch.no_grad():
-            target = self.teacher(batch.unlabeled["weak"]).softmax(1)
+            target = losses.probabilities(self.teacher(batch.unlabeled["weak"]))
         second = batch.unlabeled["weak2" if self.config.student_view == "weak" else "strong"]
         labeled, student = joint(self.student, batch.labeled["labeled"], second)
         weight = self.config.unlabeled_weight * ramps.linear(progress.semi_fraction, self.config.ramp)

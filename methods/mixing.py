@@ -39,9 +39,9 @@ def tube_mix(clip: Clip, partner: Clip, share: float, patch: tuple[int, int, int
         height, width = ours.shape[-2:]
         rows, columns = max(1, height // patch[1]), max(1, width // patch[2])
         mask = tube_mask(rows, columns, share, draws, f"tube/{level}")
-        pixels = mask.repeat_interleave(-(-height // rows), 0).repeat_interleave(-(-width // columns), 1)
-        pixels = pixels[:height, :width].to(ours.device)
-        mixed.append(torch.where(pixels, ours, theirs))
+        row = (torch.arange(height) // patch[1]).clamp(max=rows - 1)  # the last cells take what is left over
+        column = (torch.arange(width) // patch[2]).clamp(max=columns - 1)
+        mixed.append(torch.where(mask[row][:, column].to(ours.device), ours, theirs))
     return tuple(mixed)
 
 

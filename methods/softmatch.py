@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from methods.base import Source
-from methods.config import Choices, Decay, Positive
+from methods.config import Choices, Decay, Positive, Probability
 from methods.fixmatch import FixMatch
 from methods.thresholding import SoftMatchWeight, Thresholding
 
@@ -26,6 +26,7 @@ class SoftMatch(FixMatch):
     class Config(FixMatch.Config):
         """Momentum 0.999 and n = 2 are the paper's; `threshold` is not used."""
 
+        threshold: Probability = 0.95  # without the tuning range of FixMatch: a search would be wasted
         alignment: Literal["none", "weight", "label"] = "weight"
         momentum: Annotated[Decay, Choices((0.9, 0.95, 0.99))] = 0.999
         n_sigma: Annotated[Positive, Choices((1.0, 2.0, 3.0))] = 2.0

@@ -57,7 +57,7 @@ class SVFormer(Method):
         """One joint forward pass of the labeled, the strong and the mixed clips."""
         config, draws = self.config, progress.draws
         with torch.no_grad():
-            probs = self.teacher(batch.unlabeled["weak"]).softmax(1)
+            probs = losses.probabilities(self.teacher(batch.unlabeled["weak"]))
         confidence, label = probs.max(1)
         weight = (confidence >= config.threshold).to(probs.dtype)
         target = torch.where(weight[:, None] > 0, F.one_hot(label, probs.shape[1]).to(probs.dtype), probs)

@@ -60,7 +60,8 @@ def truncated_gaussian(confidence: Tensor, mean: Tensor, variance: Tensor, n_sig
         n_sigma: the larger, the faster weights fall below the mean.
     """
     below = (confidence - mean).clamp(max=0)
-    return torch.exp(-below.square() / (2 * variance / n_sigma**2))
+    width = (2 * variance / n_sigma**2).clamp(min=torch.finfo(variance.dtype).tiny)  # a mean of equals: 0 / 0
+    return torch.exp(-below.square() / width)
 
 
 class SoftMatchWeight(nn.Module):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, cast
 
 import torch
 import torch.nn.functional as F
+from annotated_types import MinLen
 from torch import Tensor
 
 from datasets.sampling import Segments
@@ -50,7 +51,7 @@ class SeFAR(Method):
         deterministic pass.  `alignment`: distribution alignment of the mean prediction, not in the paper.
         """
 
-        levels: tuple[Count, ...] = (2, 2, 4)
+        levels: Annotated[tuple[Count, ...], MinLen(1)] = (2, 2, 4)
         dual_level: bool = True
         perturbation: Perturbation = "mod_reverse"
         regulation: Literal["adaptive", "none", "fixed"] = "adaptive"
@@ -123,8 +124,7 @@ class SeFAR(Method):
         """(K, U, C) probabilities of the teacher."""
         teacher, passes = self.teacher, self.config.teacher_passes
         if passes == 1:
-            logits: Tensor = teacher(weak)
-            return logits.softmax(1)[None]
+            return losses.probabilities(teacher(weak))[None]
         embedding = teacher.head.embed(teacher.features(weak))
         return stochastic_passes(
             embedding, teacher.head.classify, self.config.dropout, passes, progress.draws

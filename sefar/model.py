@@ -32,7 +32,7 @@ class FusionHead(Head):
     def __init__(self, dim: int, levels: int, classes: int, dropout: float = 0.5, width: int = 256) -> None:
         super().__init__(width, classes, dropout)
         self.pairs = list(combinations(range(levels), 2))
-        self.pair = _project(2 * dim, width)
+        self.pair = _project(2 * dim, width) if self.pairs else nn.Identity()  # no weights that never train
         self.single = _project(dim, width)
         self.fuse = _project(width * (len(self.pairs) + levels), width)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from methods import losses
 from methods.draws import Draws
 
 
@@ -61,4 +62,4 @@ def stochastic_passes(
     """
     masks = draws.dropout((passes, *embedding.shape), p, "teacher").to(embedding)
     logits = classify((embedding * masks).flatten(0, 1))
-    return torch.unflatten(logits.softmax(1), 0, (passes, embedding.shape[0]))
+    return torch.unflatten(losses.probabilities(logits), 0, (passes, embedding.shape[0]))

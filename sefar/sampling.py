@@ -30,7 +30,8 @@ def assign_segments(
                 free[j] = False
         if len(taken) < n:
             bounds = [(round(k * interval), round((k + 1) * interval - 1)) for k in range(n)]
-            taken = [_within(low, high, rng) for low, high in bounds]
+            # Where n > segments, half-to-even rounding can name the segment behind the last one.
+            taken = [_within(min(low, segments - 1), high, rng) for low, high in bounds]
         chosen.append(taken)
     return tuple(reversed(chosen))
 
