@@ -1,7 +1,7 @@
 """Groups, letters and rank intervals of a board from its adjusted p values.
 
-"Not different" is not transitive: A may beat B while C differs from neither. So groups are the maximal cliques
-of the graph that joins methods which are not significantly different, one letter each, not one bar.
+"Not different" is not transitive: A may beat B while C differs from neither. So groups are the maximal
+cliques of the graph that joins methods which are not significantly different, one letter each, not one bar.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def cliques(
     mean = finite_array(means, "means", ("methods",))
     k = len(mean)
     different = _differences(adjusted_p, k, probability(alpha, "alpha"))
-    order = sorted(range(k), key=lambda i: (-mean[i], i))
+    order = sorted(range(k), key=lambda i: (-np.round(mean[i], 12), i))
     place = {method: position for position, method in enumerate(order)}
-    better = different & (mean[:, None] < mean[None, :])  # better[i, j]: j is significantly better than i
+    better = different & (mean[None, :] - mean[:, None] > SAME_MEAN)  # [i, j]: j is better than i
     top = [i for i in order if mean[i] >= mean.max() - SAME_MEAN]
     best = tuple(i for i in order if not better[i, top].any())
     intervals = tuple((1 + int(better[i].sum()), k - int(better[:, i].sum())) for i in range(k))

@@ -90,7 +90,7 @@ def check_alternative(alternative: str) -> None:
 
 def draw_signs(rows: int, columns: int, seed: int) -> Floats:
     """Random signs (rows, columns), the first row all +1: the observed data are one of the flips."""
-    if rows < 1:
+    if rows < 2:
         raise ValueError(f"n_resamples must be at least 1, got {rows - 1}.")
     signs = np.random.default_rng(seed).choice(np.array([-1.0, 1.0]), size=(rows, columns))
     signs[0] = 1.0
