@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Interval
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from datasets.augment import AugmentPolicy
+from datasets.policy import AugmentPolicy
 
 SCHEMA_VERSION = 1
 """Rises whenever old trial folders can no longer be read as they are."""

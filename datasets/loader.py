@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets import augment, draws
-from datasets.augment import AugmentPolicy
+from datasets.policy import AugmentPolicy
 from datasets.sampling import windowed
 from datasets.types import Batch, Clip, ClipRef, ClipSampler, Indices, Recipe, View
 

@@ -1,0 +1,37 @@
+"""What an augmentation may do, as data: part of a trial's specification, readable without PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentPolicy:
+    """Ranges of one augmentation; the defaults do nothing but take the central crop.
+
+    `scale`: side of the square crop as a share of the frame's short side.  `translate`: None puts the
+    crop anywhere inside the frame; a number moves its centre by up to that share of half the short
+    side, repeating border pixels.  `rotate` in degrees.  `window`: largest share of the clip's length
+    cut off in time.  `color_mix`: sd of the noise on the 3 x 3 color matrix.  `permute`, `gray`,
+    `flip`, `cutout`: probabilities.  `contrast`: half-range of the contrast and brightness factors.
+    `noise`: largest sd of pixel noise.  `cutout_size`: smallest and largest side as shares of the crop.
+    """
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    aspect: float = 0.0
+    rotate: float = 0.0
+    translate: float | None = 0.0
+    flip: float = 0.0
+    window: float = 0.0
+    color_mix: float = 0.0
+    permute: float = 0.0
+    gray: float = 0.0
+    contrast: float = 0.0
+    noise: float = 0.0
+    cutout: float = 0.0
+    cutout_size: tuple[float, float] = (0.125, 0.375)
+
+    @property
+    def photometric(self) -> bool:
+        """Whether colors change at all."""
+        return any((self.color_mix, self.permute, self.gray, self.contrast, self.noise, self.cutout))
