@@ -75,6 +75,7 @@ def plan_section(
     entries = _chosen_entries(section, choice, quick.entries if quick else ())
     seeds = choice.seeds or parse_seeds(quick.seeds if quick else section.seeds)
     cells = _chosen_cells(section, choice, quick.cells if quick else ())
+    cells += [(data, own_labels(data)) for data in _own_data(loaded, name, choice)]
     trials: list[PlannedTrial] = []
     for data, labels in cells:
         for entry in entries:
@@ -178,12 +179,19 @@ def _chosen_entries(section: Section, choice: Choice, quick: Iterable[str]) -> l
 def _chosen_cells(section: Section, choice: Choice, quick: Iterable[str]) -> list[tuple[str, str]]:
     cells = [(task.data, labels) for task in section.tasks for labels in task.labels]
     if choice.data is not None:
-        own = {task.data for task in section.tasks}
-        extra = [(data, own_labels(data)) for data in choice.data if section.embedded and data not in own]
-        return [cell for cell in cells if cell[0] in choice.data] + extra
+        return [cell for cell in cells if cell[0] in choice.data]
     here = presence(section)
     chosen = set(quick) or {f"{data}@{labels}" for data, labels in cells}
     return [(data, labels) for data, labels in cells if here[data] and f"{data}@{labels}" in chosen]
+
+
+def _own_data(loaded: LoadedSuite, name: str, choice: Choice) -> list[str]:
+    """Chosen data sets that the suite does not name; they run in its first embedded section."""
+    sections = loaded.suite.sections
+    if name != next((own for own, section in sections.items() if section.embedded), None):
+        return []
+    named = {task.data for section in sections.values() for task in section.tasks}
+    return [data for data in choice.data or () if data not in named]
 
 
 def own_labels(data: str) -> str:

@@ -1,0 +1,172 @@
+"""What a run does of a suite on this machine, and why not the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench import plugins
+from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence
+from bench.store import RunFolder, TrialFolder
+from bench.suite import LoadedSuite, Section
+from bench.trial import trial_code_hash
+from datasets.errors import UserError, unknown_name
+
+State = Literal["done", "stale", "failed", "missing"]
+"""`stale`: done, by other code than today's.  `failed`: not to be tried again without being asked."""
+
+LOST_WORKER = "lost worker"
+"""The kind of failure whose cause is the machine; it is tried again by the next run."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A section that waits for `--yes`: its trials and the days they are estimated to take."""
+
+    name: str
+    title: str
+    trials: tuple[PlannedTrial, ...]
+    days: float | None
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """Trials to run, what to tell about them, sections that wait, and data sets that are missing.
+
+    `absent` maps a data set to the command that adds it.
+    """
+
+    trials: tuple[PlannedTrial, ...]
+    banner: tuple[str, ...] = ()
+    held: tuple[Held, ...] = ()
+    absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def make_agenda(
+    loaded: LoadedSuite, choice: Choice, *, device: str | None = None, yes: bool = False
+) -> Agenda:
+    """Applies the choice and the machine to a suite.
+
+    A section of real data sets runs where they are present; one that needs a GPU waits on a machine
+    without for `yes`.  An embedded section runs where nothing else can (no real set, or no GPU), with
+    `--full`, and when its data are asked for.
+
+    Raises:
+        UserError: for unknown names, or data that were asked for and are absent.
+    """
+    device = device or default_device()
+    sections = loaded.suite.sections
+    _check_methods(loaded, choice)
+    _check_data(loaded, choice)
+    real = {name for name, section in sections.items() if not section.embedded}
+    here = any(any(presence(sections[name]).values()) for name in real)
+    everywhere = not here or device != "cuda" or choice.full or choice.data is not None
+    trials: list[PlannedTrial] = []
+    held: list[Held] = []
+    embedded = False
+    for name, section in sections.items():
+        if section.embedded and not everywhere:
+            continue
+        planned = plan_section(loaded, name, _within(section, choice), device) if _wanted(section, choice) else []
+        if planned and section.needs_gpu and device != "cuda" and not yes:
+            held.append(_held(name, section, planned))
+            continue
+        embedded = embedded or (section.embedded and bool(planned) and choice.data is None)
+        trials += planned
+    banner = _banner(here, device) if embedded and real else ()
+    return Agenda(tuple(trials), banner, tuple(held), {} if choice.data else _absent(loaded))
+
+
+def survey(trials: Sequence[PlannedTrial], run: RunFolder) -> dict[str, State]:
+    """The state of every trial, by trial id."""
+    code: dict[tuple[str, str, str], str] = {}
+    states: dict[str, State] = {}
+    for trial in trials:
+        spec = trial.spec
+        parts = (spec.method, spec.backbone.name, spec.data)
+        if parts not in code:
+            code[parts] = trial_code_hash(spec)
+        states[spec.id] = _state(run.trial(spec.id), code[parts])
+    return states
+
+
+def _state(folder: TrialFolder, code: str) -> State:
+    done = folder.done()
+    if done is not None:
+        return "done" if done.get("code_hash") == code else "stale"
+    failed = folder.failed()
+    if failed is None or failed.get("kind") == LOST_WORKER or failed.get("code_hash") != code:
+        return "missing"
+    return "failed"
+
+
+def _check_methods(loaded: LoadedSuite, choice: Choice) -> None:
+    entries = [entry for section in loaded.suite.sections.values() for entry in section.entries]
+    known = {entry.label for entry in entries} | {entry.method for entry in entries}
+    for name in choice.methods or ():
+        if name not in known:
+            raise unknown_name("entry or method", name, known, "--methods")
+
+
+def _check_data(loaded: LoadedSuite, choice: Choice) -> None:
+    embedded = any(section.embedded for section in loaded.suite.sections.values())
+    named = {task.data for section in loaded.suite.sections.values() for task in section.tasks}
+    for name in choice.data or ():
+        if name not in plugins.dataset_names():
+            if name in named:
+                raise UserError(f"--data: '{name}' is not on this machine; add it with: {how_to_add(name)}")
+            raise unknown_name("data set", name, {*plugins.dataset_names(), *named}, "--data")
+        if not plugins.dataset(name).present():
+            raise UserError(f"--data: '{name}' is not on this machine; add it with: {how_to_add(name)}")
+        if name not in named and not embedded:
+            raise UserError(
+                f"--data: suite '{loaded.suite.name}' does not name '{name}' and has no embedded section "
+                "whose recipe could be run on it."
+            )
+
+
+def _wanted(section: Section, choice: Choice) -> bool:
+    """Whether the section has any of the chosen methods."""
+    return choice.methods is None or bool(_known_methods(section, choice.methods))
+
+
+def _within(section: Section, choice: Choice) -> Choice:
+    """The choice without the methods that only other sections have."""
+    if choice.methods is None:
+        return choice
+    return dataclasses.replace(choice, methods=_known_methods(section, choice.methods))
+
+
+def _known_methods(section: Section, methods: Sequence[str]) -> list[str]:
+    names = {entry.label for entry in section.entries} | {entry.method for entry in section.entries}
+    return [name for name in methods if name in names]
+
+
+def _held(name: str, section: Section, planned: Sequence[PlannedTrial]) -> Held:
+    count = len({trial.spec.id for trial in planned})
+    days = None if section.hours_per_trial is None else section.hours_per_trial * count / 24
+    return Held(name, section.title, tuple(planned), days)
+
+
+def _banner(here: bool, device: str) -> tuple[str, ...]:
+    reason = "no real data set is on this machine" if not here else "this machine has no GPU"
+    return (
+        f"The embedded section runs because {reason}: its videos are rendered, so its numbers compare "
+        "methods on a small task and say nothing about real videos.",
+    )
+
+
+def _absent(loaded: LoadedSuite) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for section in loaded.suite.sections.values():
+        found.update({name: how_to_add(name) for name, here in presence(section).items() if not here})
+    return found
+
+
+def how_to_add(name: str) -> str:
+    """The command that brings a data set to this machine."""
+    if name in plugins.dataset_names():
+        return plugins.dataset(name).how_to_add()
+    return f"python -m bench data add {name} --train LIST --test LIST --root DIR"

@@ -1,0 +1,115 @@
+"""Entry of the command line: guards, and what becomes of every error.  The commands are in `bench.commands`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from bench import exit_codes
+
+
+def main() -> NoReturn:
+    """Runs the command line of this process and exits."""
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: what follows the program's name.
+
+    Returns:
+        The exit status, see `bench.exit_codes`.
+    """
+    complaint = foreign_datasets()
+    if complaint:
+        print(f"error: {complaint}", file=sys.stderr)
+        return exit_codes.USER_ERROR
+    from typer.main import get_command
+
+    from bench.commands import app
+    from datasets.errors import UserError
+
+    before = _stop_on_sigterm()
+    try:
+        status = get_command(app).main(list(arguments), prog_name=_program(), standalone_mode=False)
+        return status if isinstance(status, int) else exit_codes.OK
+    except UserError as error:
+        _say(str(error))
+        return exit_codes.USER_ERROR
+    except (KeyboardInterrupt, EOFError):
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has gone: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.OK
+    except Exception as error:  # the boundary of the program
+        return _unexpected(error)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def foreign_datasets() -> str:
+    """Why the `datasets` package that this process would import is not ours; empty when it is."""
+    found = importlib.util.find_spec("datasets")
+    ours = Path(__file__).resolve().parent.parent
+    origin = Path(found.origin).resolve() if found and found.origin else None
+    if origin is not None and origin.parent.parent == ours:
+        return ""
+    where = f"the one at {origin.parent}" if origin else "none"
+    return (
+        f"sefar-bench needs its own package 'datasets' (next to {ours / 'bench'}), but Python finds {where}; "
+        "install sefar-bench in a virtual environment of its own."
+    )
+
+
+def _program() -> str:
+    name = Path(sys.argv[0]).name
+    return "sefar-bench" if name.startswith("sefar-bench") else "python -m bench"
+
+
+def _say(sentence: str) -> None:
+    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def _unexpected(error: Exception) -> int:
+    """A mistake in the command line is the user's; everything else is ours."""
+    from typer._click.exceptions import Abort, ClickException, NoArgsIsHelpError
+
+    if isinstance(error, Abort):
+        return exit_codes.INTERRUPTED
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+        return exit_codes.USER_ERROR
+    if isinstance(error, ClickException):
+        context: Any = getattr(error, "ctx", None)
+        path = context.command_path if context else _program()
+        _say(f"{error.format_message().rstrip('.')}; see: {path} --help")
+        return exit_codes.USER_ERROR
+    handle, name = tempfile.mkstemp(prefix="sefar-bench-error-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(error)))
+    first = str(error).strip().splitlines()[:1]
+    _say(f"unexpected {type(error).__name__}: {first[0] if first else '(no message)'} (traceback: {name})")
+    return exit_codes.OUR_FAULT
+
+
+def _stop_on_sigterm() -> Any:
+    """A batch system's SIGTERM stops like Ctrl-C; only a main thread may say so."""
+    try:
+        return signal.signal(signal.SIGTERM, _interrupt)
+    except ValueError:
+        return None
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
