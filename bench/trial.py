@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import platform
@@ -10,23 +11,24 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets.clip_cache import ClipCache
-from datasets.splits import Split, make_split
 from torch import Tensor, nn
 
 import bench
 from bench import evaluate, plugins, store
 from bench.code_hash import code_hash, module_of
-from bench.spec import TrialSpec
+from bench.spec import Net, TrialSpec
 from bench.store import TrialFolder
 from bench.train import DivergedError, State, build_optimizer, train, warmup_steps
-from datasets.errors import UserError
+from datasets.clip_cache import ClipCache
+from datasets.errors import UserError, unknown_name
 from datasets.loader import BatchSizes, Loader, ViewSettings
+from datasets.splits import Split, make_split
 from datasets.types import ClipRef, ClipTable, TaskInfo
 from methods import ema
 from methods.base import Method
@@ -34,6 +36,9 @@ from methods.config import build
 
 CHECKPOINT_SECONDS = 300.0
 """Time between checkpoints of a running trial."""
+
+LOST_WORKER = "lost worker"
+"""The kind of failure whose cause is the machine; the next run tries the trial again."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,24 @@ def run_trial(spec: TrialSpec, folder: TrialFolder, resume: bool = True) -> dict
         except UserError:
             raise
         except Exception as error:  # the boundary: whatever a method raises becomes the trial's record
+            if isinstance(error, OSError) and error.errno in store.DISK_FULL:
+                with store.disk_errors(folder.path):
+                    raise
             failed = {**base, "status": "failed", "kind": failure_kind(error), "message": str(error)}
             folder.publish_failed(attempt, failed, traceback.format_exc())
             return failed
         folder.publish_done(attempt, record)
         return record
+
+
+def lost_record(spec: TrialSpec, folder: TrialFolder) -> dict[str, Any]:
+    """Files that the process of a trial died without leaving a record."""
+    message = "its process died: it was killed, or the machine ran out of memory"
+    base = {"id": spec.id, "spec": spec.model_dump(mode="json"), "code_hash": trial_code_hash(spec)}
+    failed = {**base, "status": "failed", "kind": LOST_WORKER, "message": message}
+    with folder.attempt() as attempt:
+        folder.publish_failed(attempt, failed, f"{message}\n")
+    return failed
 
 
 def failure_kind(error: Exception) -> str:
@@ -151,8 +169,9 @@ def set_determinism(spec: TrialSpec) -> None:
     np.random.seed(spec.seed)  # a plugin may use the global generator
     if spec.protocol.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.backends.cudnn.benchmark = False
+    # Set both ways: a worker runs many trials, and the last one may have asked for the opposite.
+    torch.use_deterministic_algorithms(spec.protocol.deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = False
 
 
 def prepare_scene(spec: TrialSpec) -> Scene:
@@ -222,14 +241,30 @@ def build_state(spec: TrialSpec, scene: Scene) -> State:
     refused = cls.unsupported(config, scene.task)
     if refused:
         raise UserError(f"method '{spec.method}' cannot run on {spec.cell}: {refused}.")
-    builder = plugins.backbone_builder(spec.backbone.name)
-
-    def backbone() -> nn.Module:
-        return builder(**spec.backbone.config)
-
-    method = cls(config, scene.task, backbone).to(scene.device)
+    method = cls(config, scene.task, partial(build_backbone, spec.backbone)).to(scene.device)
     average = ema.frozen_copy(method.student)
     return State(method, average, build_optimizer(list(method.student.parameters()), spec.protocol.optimizer))
+
+
+def build_backbone(net: Net) -> nn.Module:
+    """The net of a trial with its initial weights.
+
+    Raises:
+        UserError: for a setting that the backbone does not have, or weights where it takes none.
+    """
+    builder = plugins.backbone_builder(net.name)
+    fields = set(inspect.signature(builder).parameters)
+    for name in net.config:
+        if name not in fields:
+            raise unknown_name("config field", name, fields - {"weights"}, f"backbone '{net.name}'")
+    if net.weights == "random":
+        return builder(**net.config)
+    if "weights" not in fields:
+        raise UserError(
+            f"backbone '{net.name}' has no ready-made weights to start from, but the suite gives it "
+            f"'{net.weights}'; write 'weights: random'."
+        )
+    return builder(weights=net.weights, **net.config)
 
 
 def _build_loader(spec: TrialSpec, scene: Scene, method: Method) -> Loader:

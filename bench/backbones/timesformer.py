@@ -190,7 +190,7 @@ class TimeSformer(nn.Module):
         if level >= len(self.time_embed):
             lengths = [table.shape[1] for table in self.time_embed]
             raise UserError(
-                f"this TimeSformer has time tables for levels of {lengths} frames, but the clips have a level "
+                f"this TimeSformer has time tables for levels of {lengths} frames, but clips have a level "
                 f"{level + 1}; give the backbone's config field 'frames_per_level' one number per level."
             )
         table: Tensor = self.time_embed[level]

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from datasets.errors import UserError
@@ -81,11 +83,9 @@ def _read_file(path: Path) -> object:
         raise UserError(f"weights '{path}': there is no such file; {_WAY_ON}.")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file  # noqa: PLC0415  # a format that few files have
-
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(f"weights '{path}' cannot be read as a state dict ({reason}); {_WAY_ON}.") from error
 
