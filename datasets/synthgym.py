@@ -162,3 +162,14 @@ class SynthGymOrder(SynthGym):
 
     name = "synthgym_order"
     summary = "12 classes of rendered forward saltos: order of two body shapes, twist (made on first use)"
+
+
+class SynthGymTiny(SynthGym):
+    """The saltos of `synthgym` in a size that is made and decoded within seconds, for trying things out."""
+
+    POOL_PER_CLASS: ClassVar[int] = 6
+    VALIDATION_PER_CLASS: ClassVar[int] = 2
+    TEST_PER_CLASS: ClassVar[int] = 4
+
+    name = "synthgym_tiny"
+    summary = "synthgym with 12 clips per class, for trying things out (made on first use)"
