@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -54,7 +55,8 @@ class ClipJob:
 def encode(frames: Frames, fps: int) -> bytes:
     """An MP4 file (H.264, yuv420p) of uint8 RGB frames (T, H, W, 3); equal frames give equal bytes.
 
-    Colors are converted here and not by the encoder's scaler, whose result depends on memory alignment.
+    Every frame is given its time: without it x264 weighs frames by memory that nobody has written, and
+    the bytes differ from run to run.
     """
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
@@ -62,9 +64,11 @@ def encode(frames: Frames, fps: int) -> bytes:
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        for frame in frames:
+        for number, frame in enumerate(frames):
             planes = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+            picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, fps)
+            container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return buffer.getvalue()
 

@@ -1,4 +1,4 @@
-"""The embedded data sets: what is in the pictures, what is in the files, and that making them survives trouble."""
+"""The embedded data sets: what pictures and files show, and that making them survives trouble."""
 
 from __future__ import annotations
 
@@ -348,6 +348,9 @@ def test_progress_is_told_in_lines_and_not_at_all_when_quiet(home, capfd):
 
 
 def test_importing_the_data_set_needs_no_encoder():
-    code = "import sys, datasets.synthgym as s; s.SynthGym().table(); print([m for m in ('av', 'cv2', 'ray') if m in sys.modules])"
+    code = (
+        "import sys; from datasets.synthgym import SynthGym; SynthGym().table(); "
+        "print([name for name in ('av', 'cv2', 'ray', 'decord') if name in sys.modules])"
+    )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
