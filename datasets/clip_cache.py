@@ -17,9 +17,9 @@ import os
 import re
 import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -41,8 +41,7 @@ PACK_BYTES = 1 << 30
 """A build publishes what it has at this size, so that a killed one loses little."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One clip in the index: which file it was, and where its frames are or why there are none."""
 
     sha256: str
@@ -50,7 +49,9 @@ class Entry:
     mtime_ns: int
     pack: str = ""
     offset: int = 0
-    shape: tuple[int, int, int] = (0, 0, 0)  # frames, height, width
+    frames: int = 0
+    height: int = 0
+    width: int = 0
     decoder: str = ""
     flaw: str | None = None
     error: str | None = None
@@ -58,11 +59,7 @@ class Entry:
     @property
     def bytes(self) -> int:
         """Bytes of its frames."""
-        frames, height, width = self.shape
-        return frames * height * width * 3
-
-
-_FIELDS = tuple(field.name for field in fields(Entry))
+        return self.frames * self.height * self.width * 3
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,8 @@ class ClipCache:
     ) -> None:
         self._name = name
         self._entries = entries
-        self._packs = {entry.pack: _mapped(folder / entry.pack) for entry in entries.values() if entry.pack}
+        packs = {entry.pack for entry in entries.values()} - {""}
+        self._packs = {pack: _mapped(folder / pack) for pack in packs}
         self.errors: dict[str, str] = dict(errors)
         self.flaws: dict[str, str] = {key: entry.flaw for key, entry in entries.items() if entry.flaw}
 
@@ -156,7 +154,7 @@ class ClipCache:
 
     def frame_count(self, key: str) -> int:
         """Number of frames of a clip."""
-        return self._entry(key).shape[0]
+        return self._entry(key).frames
 
     def frames(self, key: str) -> NDArray[np.uint8]:
         """All frames of a clip, (T, H, W, 3), a read-only view of the mapped file.
@@ -166,7 +164,8 @@ class ClipCache:
         """
         entry = self._entry(key)
         pack = self._packs[entry.pack]
-        return pack[entry.offset : entry.offset + entry.bytes].reshape(*entry.shape, 3)
+        pixels = pack[entry.offset : entry.offset + entry.bytes]
+        return pixels.reshape(entry.frames, entry.height, entry.width, 3)
 
     def _entry(self, key: str) -> Entry:
         if key in self.errors:
@@ -219,7 +218,7 @@ def _load_index(folder: Path) -> dict[str, Entry]:
         stored = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if stored["format"] != FORMAT:
             return {}
-        entries = {key: _entry(values) for key, values in stored["entries"]}
+        entries = {key: Entry(*values) for key, values in stored["entries"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     sizes = {pack: _size(folder / pack) for pack in {entry.pack for entry in entries.values()} if pack}
@@ -230,11 +229,6 @@ def _load_index(folder: Path) -> dict[str, Entry]:
     }
 
 
-def _entry(values: list[Any]) -> Entry:
-    named = dict(zip(_FIELDS, values, strict=True))
-    return Entry(**{**named, "shape": tuple(named["shape"])})
-
-
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -243,10 +237,11 @@ def _size(path: Path) -> int:
 
 
 def _save_index(folder: Path, entries: Mapping[str, Entry]) -> None:
-    rows = [(key, [getattr(entry, name) for name in _FIELDS]) for key, entry in entries.items()]
     temporary = folder / f".index.{uuid.uuid4().hex}"
     try:
-        temporary.write_text(json.dumps({"format": FORMAT, "entries": rows}), encoding="utf-8")
+        temporary.write_text(
+            json.dumps({"format": FORMAT, "entries": list(entries.items())}), encoding="utf-8"
+        )
         temporary.replace(folder / "index.json")
     finally:
         temporary.unlink(missing_ok=True)
@@ -292,13 +287,13 @@ def _decode(job: _Job) -> _Outcome:
     except OSError as error:
         return _Outcome(Entry("", -1, -1, error=f"the file cannot be read ({error.strerror})"), None)
     if job.known is not None and job.known.sha256 == digest:
-        return _Outcome(replace(job.known, size=size, mtime_ns=mtime), None)
+        return _Outcome(job.known._replace(size=size, mtime_ns=mtime), None)
     try:
         found = video_io.decode(job.path, job.short_side, job.decoder)
     except video_io.UndecodableError as error:
         return _Outcome(Entry(digest, size, mtime, error=error.reason), None)
     frames, height, width, _ = found.frames.shape
-    entry = Entry(digest, size, mtime, shape=(frames, height, width), decoder=found.decoder, flaw=found.flaw)
+    entry = Entry(digest, size, mtime, "", 0, frames, height, width, decoder=found.decoder, flaw=found.flaw)
     return _Outcome(entry, found.frames)
 
 
@@ -348,7 +343,7 @@ class _Pack:
             written = 0
             while written < len(data):
                 written += self._file.write(data[written:]) or 0
-            entry = replace(entry, pack=self._name, offset=self.size)
+            entry = entry._replace(pack=self._name, offset=self.size)
             self.size += len(data)
         self._new[key] = entry
 
