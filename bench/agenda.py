@@ -11,14 +11,11 @@ from bench import plugins
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence
 from bench.store import RunFolder, TrialFolder
 from bench.suite import LoadedSuite, Section
-from bench.trial import trial_code_hash
+from bench.trial import LOST_WORKER, trial_code_hash
 from datasets.errors import UserError, unknown_name
 
 State = Literal["done", "stale", "failed", "missing"]
 """`stale`: done, by other code than today's.  `failed`: not to be tried again without being asked."""
-
-LOST_WORKER = "lost worker"
-"""The kind of failure whose cause is the machine; it is tried again by the next run."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,9 @@ def make_agenda(
     for name, section in sections.items():
         if section.embedded and not everywhere:
             continue
-        planned = plan_section(loaded, name, _within(section, choice), device) if _wanted(section, choice) else []
+        planned = (
+            plan_section(loaded, name, _within(section, choice), device) if _wanted(section, choice) else []
+        )
         if planned and section.needs_gpu and device != "cuda" and not yes:
             held.append(_held(name, section, planned))
             continue

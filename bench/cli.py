@@ -1,4 +1,4 @@
-"""Entry of the command line: guards, and what becomes of every error.  The commands are in `bench.commands`."""
+"""Entry of the command line: a guard, and what becomes of every error.  The commands: `bench.commands`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
+
+import typer
+from typer.main import get_command
 
 from bench import exit_codes
 
@@ -34,8 +37,6 @@ def invoke(arguments: Sequence[str]) -> int:
     if complaint:
         print(f"error: {complaint}", file=sys.stderr)
         return exit_codes.USER_ERROR
-    from typer.main import get_command
-
     from bench.commands import app
     from datasets.errors import UserError
 
@@ -48,9 +49,6 @@ def invoke(arguments: Sequence[str]) -> int:
         return exit_codes.USER_ERROR
     except (KeyboardInterrupt, EOFError):
         return exit_codes.INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has gone: nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exit_codes.OK
     except Exception as error:  # the boundary of the program
         return _unexpected(error)
     finally:
@@ -83,17 +81,17 @@ def _say(sentence: str) -> None:
 
 def _unexpected(error: Exception) -> int:
     """A mistake in the command line is the user's; everything else is ours."""
-    from typer._click.exceptions import Abort, ClickException, NoArgsIsHelpError
-
-    if isinstance(error, Abort):
+    if isinstance(error, typer.Abort):
         return exit_codes.INTERRUPTED
-    if isinstance(error, NoArgsIsHelpError):
-        error.show()
+    # Typer has its own copy of Click or uses the installed one, depending on its version.
+    complaint: Any = error
+    if type(error).__name__ == "NoArgsIsHelpError":
+        complaint.show()
         return exit_codes.USER_ERROR
-    if isinstance(error, ClickException):
-        context: Any = getattr(error, "ctx", None)
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
         path = context.command_path if context else _program()
-        _say(f"{error.format_message().rstrip('.')}; see: {path} --help")
+        _say(f"{complaint.format_message().rstrip('.')}; see: {path} --help")
         return exit_codes.USER_ERROR
     handle, name = tempfile.mkstemp(prefix="sefar-bench-error-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8") as file:

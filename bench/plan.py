@@ -82,7 +82,7 @@ def plan_section(
             for seed in seeds:
                 spec = trial_spec(section, entry, loaded.tuned_entry(entry.label), data, labels, seed, device)
                 if choice.limit_steps:
-                    spec = _limited(spec, choice.limit_steps)
+                    spec = limited(spec, choice.limit_steps)
                 trials.append(
                     PlannedTrial(
                         section=name,
@@ -150,7 +150,8 @@ def _protocol(protocol: Protocol, entry: Entry, tuned: TunedEntry, steps: int) -
     return protocol.model_copy(update=changes)
 
 
-def _limited(spec: TrialSpec, steps: int) -> TrialSpec:
+def limited(spec: TrialSpec, steps: int) -> TrialSpec:
+    """The trial with a smaller budget, which bars it from leaderboards."""
     protocol = spec.protocol.model_copy(update={"steps": min(steps, spec.protocol.steps)})
     return spec.model_copy(update={"protocol": protocol, "limited": True})
 

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from datasets.errors import UserError
 
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PREDICTIONS, METRICS, CHECKPOINT, ERROR = "predictions.parquet", "metrics.jsonl", "checkpoint.pt", "error.txt"
 
 
@@ -50,7 +51,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in DISK_FULL:
             raise UserError(
                 f"{path}: the disk is full; free some space or give another folder with --out, then run "
                 "the same command again (finished trials are kept)."
@@ -130,6 +131,7 @@ class TrialFolder:
         with disk_errors(self.path):
             (self.path / ERROR).write_text(trace, encoding="utf-8")
         write_json(self.path / FAILED, record)
+        (self.path / DONE).unlink(missing_ok=True)  # an older result, which this trial was to replace
 
     def _move(self, attempt: Path) -> None:
         for file in attempt.iterdir():

@@ -1,0 +1,105 @@
+"""Options that several commands share, and how their texts become values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datasets.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.plan import Choice
+
+Suite = Annotated[str, typer.Option("--suite", help="A suite by name, or a YAML file.", metavar="NAME|FILE")]
+Methods = Annotated[
+    str | None,
+    typer.Option("--methods", help="Entries or methods; the baseline is always run.", metavar="A,B"),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="Data sets. One that the suite does not name runs the embedded section's recipe.",
+        metavar="A,B",
+    ),
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="As 0-4 or 0,2,5-7.", metavar="SEEDS")]
+Full = Annotated[bool, typer.Option("--full", help="Everything, where a plain run does a quick part.")]
+LimitSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--limit-steps", min=1, help="Train for N steps at most; bars the trials from leaderboards."
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder of all runs; the suite's is inside.")]
+To = Annotated[Path | None, typer.Option("--to", help="Folder of the report.")]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", help="A Python file with methods, data sets or backbones; repeatable."),
+]
+MaxConcurrent = Annotated[
+    int | None,
+    typer.Option("--max-concurrent", min=1, help="Trials at once; default: as many as fit the machine."),
+]
+CpusPerTrial = Annotated[
+    float | None,
+    typer.Option("--cpus-per-trial", min=0.01, help="Default: the threads that the suite gives a trial."),
+]
+GpusPerTrial = Annotated[
+    float | None,
+    typer.Option("--gpus-per-trial", min=0.0, help="A share of a GPU lets trials share one; default: 1."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="A running Ray cluster, or 'auto'; --out must be a shared folder."),
+]
+
+
+def names(text: str | None, option: str) -> list[str] | None:
+    """The names in a comma-separated list.
+
+    Raises:
+        UserError: for an empty name.
+    """
+    if text is None:
+        return None
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise UserError(
+            f"{option}: names are separated by single commas, as in '{option} a,b', not '{text}'."
+        )
+    return list(dict.fromkeys(found))
+
+
+def choice(
+    methods: str | None, data: str | None, seeds: str | None, full: bool, limit_steps: int | None
+) -> Choice:
+    """What of a suite was asked for.
+
+    Raises:
+        UserError: for lists or seeds that cannot be read.
+    """
+    from bench.plan import Choice
+    from bench.suite import parse_seeds
+
+    try:
+        numbers = None if seeds is None else parse_seeds(seeds)
+    except ValueError as error:
+        raise UserError(f"--seeds: {error}.") from None
+    return Choice(
+        methods=names(methods, "--methods"),
+        data=names(data, "--data"),
+        seeds=numbers,
+        full=full,
+        limit_steps=limit_steps,
+    )
+
+
+def load_plugins(files: list[str] | None) -> None:
+    """Makes plugin files known to this process and its workers."""
+    from bench import plugins
+
+    for file in files or ():
+        plugins.add_plugin_file(file)

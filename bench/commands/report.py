@@ -1,0 +1,44 @@
+"""`bench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands import options
+from datasets.errors import UserError
+
+FORMATS = ("md", "csv", "json")
+
+
+def report(
+    suite: options.Suite = "fine_grained",
+    out: options.Out = Path("runs"),
+    to: options.To = None,
+    formats: Annotated[
+        str, typer.Option("--format", help=f"Any of {', '.join(FORMATS)}.", metavar="A,B")
+    ] = ",".join(FORMATS),
+    plugin: options.Plugins = None,
+) -> int:
+    """Render the leaderboard of what is done.
+
+    Goes to reports/ for the suite fine_grained in the default folder of runs, else to RUNS/SUITE/report.
+
+    Example: python -m bench report --suite fine_grained --format md,csv
+    """
+    chosen = options.names(formats, "--format") or []
+    for name in chosen:
+        if name not in FORMATS:
+            raise UserError(f"--format: there is no format '{name}'; known: {', '.join(FORMATS)}.")
+    options.load_plugins(plugin)
+    from bench import runner
+    from bench.render.report import write_report
+    from bench.store import RunFolder
+    from bench.suite import load_suite
+
+    loaded = load_suite(suite)
+    run = RunFolder(out / loaded.suite.name)
+    print(f"report: {write_report(loaded, run, runner.report_folder(loaded, out, to), chosen)}")
+    return 0

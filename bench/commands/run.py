@@ -1,0 +1,112 @@
+"""`bench run` and `bench plan`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands import options
+
+
+class Stale(StrEnum):
+    """What to do with trials that were done by code that has changed since."""
+
+    redo = "redo"
+    keep = "keep"
+
+
+def run(
+    suite: options.Suite = "fine_grained",
+    methods: options.Methods = None,
+    data: options.Data = None,
+    seeds: options.Seeds = None,
+    full: options.Full = False,
+    out: options.Out = Path("runs"),
+    to: options.To = None,
+    limit_steps: options.LimitSteps = None,
+    max_concurrent: options.MaxConcurrent = None,
+    cpus_per_trial: options.CpusPerTrial = None,
+    gpus_per_trial: options.GpusPerTrial = None,
+    address: options.Address = None,
+    plugin: options.Plugins = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also run what needs a GPU on a machine without one.")
+    ] = False,
+    stale: Annotated[
+        Stale | None,
+        typer.Option("--stale", help="Run trials of changed code again, or keep their results."),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try the trials again that failed in an earlier run.")
+    ] = False,
+) -> int:
+    """Run what is not done yet of a suite, and render its leaderboard.
+
+    The same command again goes on where it was stopped, and does nothing when all is done. Trials that
+    failed stay as they are without --retry-failed, except where their worker was lost or code has changed.
+
+    Example: python -m bench run --suite fine_grained --seeds 0-9
+    """
+    options.load_plugins(plugin)
+    from bench import runner
+    from bench.schedule import Settings
+    from bench.suite import load_suite
+
+    return runner.run_suite(
+        load_suite(suite),
+        runner.Options(
+            choice=options.choice(methods, data, seeds, full, limit_steps),
+            out=out,
+            to=to,
+            settings=Settings(
+                max_concurrent=max_concurrent,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+                address=address,
+            ),
+            yes=yes,
+            stale=None if stale is None else stale.value,
+            retry_failed=retry_failed,
+        ),
+    )
+
+
+def plan(
+    suite: options.Suite = "fine_grained",
+    methods: options.Methods = None,
+    data: options.Data = None,
+    seeds: options.Seeds = None,
+    full: options.Full = False,
+    out: options.Out = Path("runs"),
+    limit_steps: options.LimitSteps = None,
+    plugin: options.Plugins = None,
+    specs: Annotated[
+        Path | None, typer.Option("--specs", help="Write every trial's specification as DIR/ID.json.")
+    ] = None,
+) -> int:
+    """Show what a run would do: every trial, and whether it is done, stale, failed or missing.
+
+    Example: python -m bench plan --suite fine_grained --seeds 0-9
+    """
+    options.load_plugins(plugin)
+    from bench import runner
+    from bench.agenda import make_agenda, survey
+    from bench.store import RunFolder, write_json
+    from bench.suite import load_suite
+
+    loaded = load_suite(suite)
+    agenda = make_agenda(loaded, options.choice(methods, data, seeds, full, limit_steps))
+    runner.announce(agenda)
+    states = survey(agenda.trials, RunFolder(out / loaded.suite.name))
+    for trial in agenda.trials:
+        print(f"{trial.spec.id} {states[trial.spec.id]:7} {trial.line}")
+        if specs is not None:
+            write_json(specs / f"{trial.spec.id}.json", trial.spec.model_dump(mode="json"))
+    counts = [
+        f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
+    ]
+    print(f"{len(states)} trials: {', '.join(counts)}")
+    return 0

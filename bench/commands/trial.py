@@ -1,0 +1,64 @@
+"""`bench trial`: one trial in this process, without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands import options
+from datasets.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.spec import TrialSpec
+
+
+def trial(
+    spec: Annotated[Path, typer.Argument(help="A specification, as in RUNS/SUITE/trials/ID/spec.json.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of runs; the trial's is OUT/single/trials/ID.")
+    ] = Path("runs"),
+    plugin: options.Plugins = None,
+) -> int:
+    """Run one trial here: no Ray, and no video decoder when the clips are cached.
+
+    Example: python -m bench trial runs/smoke/trials/0123456789abcdef/spec.json --out /tmp/again
+    """
+    options.load_plugins(plugin)
+    found = _read(spec)
+    from bench import exit_codes
+    from bench.plan import PlannedTrial
+    from bench.progress import result_line
+    from bench.store import RunFolder
+    from bench.trial import run_trial
+
+    folder = RunFolder(out / "single").trial(found.id)
+    record = run_trial(found, folder)
+    planned = PlannedTrial(
+        section="single", entry=found.method, role="competitor", cell=found.cell, seed=found.seed, spec=found
+    )
+    print(result_line(planned, record, 1, 1))
+    print(f"record: {folder.path / str(record['status'])}.json")
+    return exit_codes.OK if record["status"] == "done" else exit_codes.FINDINGS
+
+
+def _read(path: Path) -> TrialSpec:
+    from pydantic import ValidationError
+
+    from bench.spec import SCHEMA_VERSION, TrialSpec
+
+    try:
+        found = TrialSpec.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}).") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(top)"
+        raise UserError(f"{path}: field '{field}': {first['msg'][0].lower()}{first['msg'][1:]}.") from None
+    if found.schema_version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: field 'schema_version' is {found.schema_version}, and this version of sefar-bench "
+            f"reads {SCHEMA_VERSION}; plan the trial again."
+        )
+    return found

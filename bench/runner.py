@@ -1,0 +1,219 @@
+"""One `run`: plan, look what is done, prepare data, run the rest, render the report."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench import exit_codes, plugins
+from bench.agenda import Agenda, State, make_agenda, survey
+from bench.doctor import machine
+from bench.plan import Choice, PlannedTrial, trial_spec
+from bench.progress import Ticker
+from bench.schedule import Outcome, Settings, available_cpus, run_trials
+from bench.store import RunFolder, read_json, write_json
+from bench.suite import LoadedSuite
+from datasets.clip_cache import ClipCache
+from datasets.errors import UserError
+
+PLAN, ENVIRONMENT = "plan.json", "env.json"
+DEFAULT_OUT = Path("runs")
+COMMITTED = ("fine_grained", Path("reports"))
+"""The suite whose report from the default folder goes to the committed pages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user asked of a run."""
+
+    choice: Choice = field(default_factory=Choice)
+    out: Path = DEFAULT_OUT
+    to: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+    yes: bool = False
+    stale: Literal["redo", "keep"] | None = None
+    retry_failed: bool = False
+
+
+def run_suite(loaded: LoadedSuite, options: Options) -> int:
+    """Runs what is missing of a suite and renders its report.
+
+    Returns:
+        The exit status: OK, or FINDINGS when a trial of the plan has failed.
+
+    Raises:
+        UserError: for every mistake of the user; finished trials are kept.
+    """
+    run = RunFolder(options.out / loaded.suite.name)
+    with run.lock():
+        agenda = make_agenda(loaded, options.choice, yes=options.yes)
+        announce(agenda)
+        if not agenda.trials:
+            raise UserError(nothing_to_run(loaded, agenda))
+        states = survey(agenda.trials, run)
+        todo = to_do(agenda.trials, states, options)
+        write_plan(loaded, agenda, run)
+        outcome = execute(agenda.trials, todo, run, options.settings)
+        kept = sum(state == "failed" for state in states.values()) if not options.retry_failed else 0
+        if kept:
+            print(f"{kept} trials failed in an earlier run; try them again with --retry-failed")
+        report(loaded, run, report_folder(loaded, options.out, options.to))
+    return exit_codes.FINDINGS if outcome.failed or kept else exit_codes.OK
+
+
+def announce(agenda: Agenda) -> None:
+    """Prints the banner, the sections that wait and the data sets that are missing."""
+    for name, command in agenda.absent.items():
+        print(f"data set '{name}' is not on this machine; add it with: {command}")
+    for held in agenda.held:
+        print(f"section '{held.name}' ({held.title}) is not run: it needs a GPU and this machine has none.")
+        days = "an unknown number of days" if held.days is None else f"about {held.days:,.0f} days"
+        print(f"  {len(held.trials)} trials would take {days} here; to run them all the same, add --yes:")
+        for line in _by_row(held.trials):
+            print(f"  {line}")
+    for line in agenda.banner:
+        print(line)
+
+
+def _by_row(trials: Sequence[PlannedTrial]) -> list[str]:
+    rows: dict[tuple[str, str], list[int]] = {}
+    for trial in trials:
+        rows.setdefault((trial.cell, trial.entry), []).append(trial.seed)
+    return [f"{cell} {entry} seeds {', '.join(map(str, s))}" for (cell, entry), s in rows.items()]
+
+
+def nothing_to_run(loaded: LoadedSuite, agenda: Agenda) -> str:
+    """Why an agenda is empty, and the cure."""
+    name = loaded.suite.name
+    if agenda.held:
+        return f"nothing of suite '{name}' runs without a GPU on these data; add --yes to run it on the CPU."
+    if agenda.absent:
+        first, command = next(iter(agenda.absent.items()))
+        return (
+            f"no data set of suite '{name}' is on this machine; add '{first}', for example, with: {command}"
+        )
+    return f"nothing of suite '{name}' matches --methods, --data and --seeds."
+
+
+def to_do(
+    trials: Sequence[PlannedTrial], states: Mapping[str, State], options: Options
+) -> list[PlannedTrial]:
+    """The trials to run, each once.
+
+    Raises:
+        UserError: when trials are stale and the user has not said what to do with them.
+    """
+    stale = sum(state == "stale" for state in states.values())
+    if stale and options.stale is None:
+        raise UserError(
+            f"{stale} of {len(states)} trials were done with code that has changed since; add --stale redo "
+            "to run them again, or --stale keep to use their results as they are."
+        )
+    wanted: set[State] = {"missing"}
+    if options.stale == "redo":
+        wanted.add("stale")
+    if options.retry_failed:
+        wanted.add("failed")
+    once = {trial.spec.id: trial for trial in reversed(trials)}
+    return [t for t in trials if once[t.spec.id] is t and states[t.spec.id] in wanted]
+
+
+def execute(
+    trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], run: RunFolder, settings: Settings
+) -> Outcome:
+    """Prepares the data of trials and runs them, with progress."""
+    total = len({trial.spec.id for trial in trials})
+    if not todo:
+        print(f"all {total} trials are done")
+        return Outcome()
+    write_json(run.path / ENVIRONMENT, {"machine": machine(), "command": sys.argv[1:]})
+    for leftover in run.path.glob("trials/*/.attempt-*"):  # of killed runs: the lock says there is no other
+        shutil.rmtree(leftover, ignore_errors=True)
+    prepare_data(todo)
+    print(f"{len(todo)} of {total} trials to run", flush=True)
+    ticker = Ticker(total - len(todo), total)
+    with ticker.shown():
+        return run_trials(todo, run, settings, ticker.finished)
+
+
+def prepare_data(trials: Sequence[PlannedTrial]) -> None:
+    """Makes files and clip caches once, before any worker asks for them."""
+    needed = dict.fromkeys((trial.spec.data, trial.spec.protocol.short_side) for trial in trials)
+    for name, short_side in needed:
+        data = plugins.dataset(name)
+        clips = data.table().clips()
+        if not ClipCache.complete(clips, name, short_side):
+            data.prepare()
+            ClipCache.open(clips, name, short_side, workers=available_cpus())
+
+
+def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
+    """Writes plan.json: this plan, and what earlier runs of the same suite have done beside it."""
+    trials = [*agenda.trials, *earlier(loaded, agenda.trials, run)]
+    plan = {
+        "suite": loaded.suite.name,
+        "banner": list(agenda.banner),
+        "absent": dict(agenda.absent),
+        "trials": [trial.model_dump(mode="json") for trial in trials],
+    }
+    write_json(run.path / PLAN, plan)
+
+
+def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder) -> list[PlannedTrial]:
+    """Finished trials of the last plan that this one leaves out and the suite would still plan alike.
+
+    So `--seeds 0-4` and then `--seeds 5-9` make a board of ten seeds.
+    """
+    places = {(trial.section, trial.cell, trial.entry, trial.seed) for trial in planned}
+    found: list[PlannedTrial] = []
+    for trial in _last_plan(run):
+        place = (trial.section, trial.cell, trial.entry, trial.seed)
+        if place not in places and run.trial(trial.spec.id).done() and _still(loaded, trial):
+            found.append(trial)
+    return found
+
+
+def _last_plan(run: RunFolder) -> list[PlannedTrial]:
+    try:
+        items = read_json(run.path / PLAN)["trials"]
+        return [PlannedTrial.model_validate(item) for item in items]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
+    section = loaded.suite.sections.get(trial.section)
+    entry = next((e for e in section.entries if e.label == trial.entry), None) if section else None
+    if section is None or entry is None or trial.spec.data not in plugins.dataset_names():
+        return False
+    data, labels = trial.cell.split("@")
+    tuned = loaded.tuned_entry(entry.label)
+    return trial_spec(section, entry, tuned, data, labels, trial.seed, trial.spec.device) == trial.spec
+
+
+def report_folder(loaded: LoadedSuite, out: Path, to: Path | None) -> Path:
+    """Where a report goes, so that no small run overwrites the committed one."""
+    if to is not None:
+        return to
+    suite, committed = COMMITTED
+    if loaded.suite.name == suite and out == DEFAULT_OUT:
+        return committed
+    return out / loaded.suite.name / "report"
+
+
+def report(
+    loaded: LoadedSuite, run: RunFolder, to: Path, formats: Sequence[str] = ("md", "csv", "json")
+) -> Path | None:
+    """Renders the report and prints its path; without a finished trial it says so."""
+    from bench.render.report import write_report
+
+    if not any(run.trial(trial.spec.id).done() for trial in _last_plan(run)):
+        print("no trial is done yet, so there is no report")
+        return None
+    path: Any = write_report(loaded, run, to, formats)
+    print(f"report: {path}")
+    return Path(path)

@@ -1,0 +1,302 @@
+"""Equal effort: as many configurations for every entry, on validation clips, on seeds of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from bench import exit_codes, plugins
+from bench.agenda import survey
+from bench.plan import PlannedTrial, check_entries, limited, trial_spec
+from bench.runner import Options, execute, to_do
+from bench.schedule import Settings, draw_configurations
+from bench.store import RunFolder, disk_errors, write_json
+from bench.suite import Entry, LoadedSuite, Section, Tuned, TunedEntry, Tuning, parse_seeds
+from datasets.draws import derive
+from datasets.errors import UserError, unknown_name
+from methods.config import Choices, Span, tuning_ranges
+
+OPTIMIZER = "optimizer."
+"""What the names of optimizer settings start with, beside those of the method's config."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much to search, and where; None means every entry, the only section with `tune`."""
+
+    configurations: int
+    methods: Sequence[str] | None = None
+    section: str | None = None
+    limit_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration of one entry and its trials, a seed of a cell each."""
+
+    entry: Entry
+    number: int
+    settings: TunedEntry
+    trials: tuple[PlannedTrial, ...]
+
+
+def tune_suite(
+    loaded: LoadedSuite,
+    effort: Effort,
+    *,
+    out: Path,
+    to: Path | None = None,
+    settings: Settings | None = None,
+    retry_failed: bool = False,
+) -> int:
+    """Searches, and writes the choices as the suite's tuned file.
+
+    Returns:
+        The exit status: OK, or FINDINGS when trials failed.
+
+    Raises:
+        UserError: when the suite cannot be tuned, or no configuration of an entry finished.
+    """
+    name, section, tuning = tunable(loaded, effort.section)
+    entries = chosen_entries(section, effort.methods)
+    target = to or _named_file(loaded)
+    before = _earlier_search(loaded, tuning, effort, target)
+    run = RunFolder(out / f"{loaded.suite.name}-tune")
+    with run.lock():
+        check_entries(section, f"{loaded.path}: sections.{name}")
+        candidates = [
+            candidate
+            for entry in entries
+            for candidate in entry_candidates(name, section, tuning, entry, effort)
+        ]
+        trials = [trial for candidate in candidates for trial in candidate.trials]
+        plan = {"suite": loaded.suite.name, "trials": [trial.model_dump(mode="json") for trial in trials]}
+        write_json(run.path / "plan.json", plan)
+        # What was measured with other code is no evidence about today's, so it is always done again.
+        options = Options(stale="redo", retry_failed=retry_failed)
+        execute(trials, to_do(trials, survey(trials, run), options), run, settings or Settings())
+        tuned, failed = conclude(loaded, tuning, candidates, effort, run)
+    _write(target, _joined(before, tuned))
+    for label, entry in tuned.entries.items():
+        shown = {**entry.config, **{f"{OPTIMIZER}{k}": v for k, v in entry.optimizer.items()}}
+        print(
+            f"{label}: validation top1 {100 * (entry.validation_accuracy or 0):.1f} with {shown or 'its own'}"
+        )
+    print(f"tuned settings: {target}")
+    return exit_codes.FINDINGS if failed else exit_codes.OK
+
+
+def tunable(loaded: LoadedSuite, wanted: str | None) -> tuple[str, Section, Tuning]:
+    """The section to tune.
+
+    Raises:
+        UserError: when there is none, or several and none was chosen.
+    """
+    found = {name: s for name, s in loaded.suite.sections.items() if s.tune is not None}
+    if wanted is not None and wanted not in found:
+        raise unknown_name("section with 'tune'", wanted, found, "--section")
+    if not found:
+        raise UserError(f"{loaded.path}: no section of suite '{loaded.suite.name}' has the field 'tune'.")
+    if wanted is None and len(found) > 1:
+        raise UserError(f"suite '{loaded.suite.name}': choose one with --section: {', '.join(found)}.")
+    name = wanted or next(iter(found))
+    section = found[name]
+    assert section.tune is not None
+    return name, section, section.tune
+
+
+def chosen_entries(section: Section, methods: Sequence[str] | None) -> list[Entry]:
+    """Entries that are tuned: all but bounds and references, which take over no search of their own.
+
+    Raises:
+        UserError: for a name that is no such entry or method.
+    """
+    entries = [entry for entry in section.entries if entry.role in ("competitor", "baseline")]
+    if methods is None:
+        return entries
+    names = {entry.label for entry in entries} | {entry.method for entry in entries}
+    for name in methods:
+        if name not in names:
+            raise unknown_name("tunable entry or method", name, names, "--methods")
+    return [entry for entry in entries if entry.label in methods or entry.method in methods]
+
+
+def entry_candidates(
+    name: str, section: Section, tuning: Tuning, entry: Entry, effort: Effort
+) -> list[Candidate]:
+    """The configurations of an entry: number 0 is its own setting, the others are drawn."""
+    drawn = drawn_settings(tuning, entry, effort.configurations - 1)
+    return [
+        Candidate(entry, number, settings, _trials(name, section, tuning, entry, number, settings, effort))
+        for number, settings in enumerate([TunedEntry(), *drawn])
+    ]
+
+
+def search_ranges(tuning: Tuning, entry: Entry) -> dict[str, Choices | Span]:
+    """Where an entry is searched: its method's ranges, and the suite's, which have the last word."""
+    config = plugins.method_class(entry.method).Config
+    fields = {field.name for field in dataclasses.fields(config)}
+    suite = {field: given.declared() for field, given in tuning.config.items() if field in fields}
+    optimizer = {f"{OPTIMIZER}{field}": given.declared() for field, given in tuning.optimizer.items()}
+    return {**tuning_ranges(config), **suite, **optimizer}
+
+
+def drawn_settings(tuning: Tuning, entry: Entry, count: int) -> list[TunedEntry]:
+    """Drawn configurations; they depend on the entry's label and the field's name alone."""
+    ranges = search_ranges(tuning, entry)
+    if not ranges or not count:
+        return [TunedEntry()] * count
+    seeds = {field: derive(0, f"tune/{entry.label}/{field}") for field in ranges}
+    return [_settings(values) for values in draw_configurations(ranges, count, seeds)]
+
+
+def _settings(values: Mapping[str, Any]) -> TunedEntry:
+    optimizer = {k.removeprefix(OPTIMIZER): v for k, v in values.items() if k.startswith(OPTIMIZER)}
+    config = {k: v for k, v in values.items() if not k.startswith(OPTIMIZER)}
+    return TunedEntry.model_validate({"config": config, "optimizer": optimizer})
+
+
+def _trials(
+    name: str,
+    section: Section,
+    tuning: Tuning,
+    entry: Entry,
+    number: int,
+    settings: TunedEntry,
+    effort: Effort,
+) -> tuple[PlannedTrial, ...]:
+    planned = []
+    for cell in tuning.cells:
+        data, labels = cell.split("@")
+        for seed in parse_seeds(tuning.seeds):
+            spec = trial_spec(section, entry, settings, data, labels, seed, scored_on="validation")
+            if effort.limit_steps:
+                spec = limited(spec, effort.limit_steps)
+            planned.append(
+                PlannedTrial(
+                    section=name,
+                    entry=f"{entry.label} #{number}",
+                    role=entry.role,
+                    cell=cell,
+                    seed=seed,
+                    spec=spec,
+                )
+            )
+    return tuple(planned)
+
+
+def conclude(
+    loaded: LoadedSuite,
+    tuning: Tuning,
+    candidates: Sequence[Candidate],
+    effort: Effort,
+    run: RunFolder,
+) -> tuple[Tuned, int]:
+    """Chooses per entry the configuration with the best mean validation accuracy; the earliest of equals.
+
+    A configuration with a failed trial is out.
+
+    Returns:
+        What is to be written, and the number of failed trials.
+
+    Raises:
+        UserError: when no configuration of an entry finished.
+    """
+    accuracy: dict[str, float] = {}
+    digests: dict[str, str] = {}
+    failed = 0
+    for spec_id in {trial.spec.id for candidate in candidates for trial in candidate.trials}:
+        done = run.trial(spec_id).done()
+        if done is None:
+            failed += 1
+            continue
+        accuracy[spec_id], digests[spec_id] = done["metrics"]["top1"], done["predictions_sha256"]
+    entries: dict[str, TunedEntry] = {}
+    for label in dict.fromkeys(candidate.entry.label for candidate in candidates):
+        own = [candidate for candidate in candidates if candidate.entry.label == label]
+        best = choose([[accuracy.get(t.spec.id) for t in candidate.trials] for candidate in own])
+        if best is None:
+            raise UserError(
+                f"no configuration of '{label}' finished on all seeds; see {run.path / 'trials'}, then run "
+                "the same command with --retry-failed."
+            )
+        mean = float(np.mean([accuracy[t.spec.id] for t in own[best].trials]))
+        entries[label] = own[best].settings.model_copy(update={"validation_accuracy": round(mean, 6)})
+    tuned = Tuned(
+        suite=loaded.suite.name,
+        configurations=effort.configurations,
+        seeds=tuning.seeds,
+        cells=tuning.cells,
+        run_hash=run_hash(digests),
+        entries=entries,
+    )
+    return tuned, failed
+
+
+def choose(accuracies: Sequence[Sequence[float | None]]) -> int | None:
+    """The position of the best mean; the first of equals; None where every one lacks a result."""
+    best, highest = None, -1.0
+    for position, values in enumerate(accuracies):
+        known = [value for value in values if value is not None]
+        if len(known) == len(values) and known and float(np.mean(known)) > highest:
+            best, highest = position, float(np.mean(known))
+    return best
+
+
+def run_hash(digests: Mapping[str, str]) -> str:
+    """A hash over the trials of a search and their predictions: 16 hexadecimal digits."""
+    text = json.dumps(dict(digests), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _named_file(loaded: LoadedSuite) -> Path:
+    if loaded.suite.tuned is None:
+        raise UserError(
+            f"{loaded.path}: the suite has no field 'tuned' that names a file for the result; add it, or "
+            "give a file with --to."
+        )
+    return loaded.path.parent / loaded.suite.tuned
+
+
+def _earlier_search(loaded: LoadedSuite, tuning: Tuning, effort: Effort, target: Path) -> Tuned | None:
+    """With --methods: the search that the file holds, whose other entries stay as they are.
+
+    Raises:
+        UserError: when that search was of another size, so that effort would not be equal.
+    """
+    before = loaded.tuned
+    if effort.methods is None or before is None or target != _named_file(loaded):
+        return None
+    size = (effort.configurations, tuning.seeds, tuning.cells)
+    if (before.configurations, before.seeds, before.cells) != size:
+        raise UserError(
+            f"{target}: was tuned with {before.configurations} configurations on seeds {before.seeds} of "
+            f"{', '.join(before.cells)}; search alike, or tune all entries, so that effort stays equal."
+        )
+    return before
+
+
+def _joined(before: Tuned | None, now: Tuned) -> Tuned:
+    """The new choices, beside those of an earlier search for other entries."""
+    if before is None:
+        return now
+    both = run_hash({"before": before.run_hash, "now": now.run_hash})
+    return now.model_copy(update={"entries": {**before.entries, **now.entries}, "run_hash": both})
+
+
+def _write(path: Path, tuned: Tuned) -> None:
+    text = yaml.safe_dump(tuned.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    note = "# Written by `bench tune`; its trials are the evidence.  Do not edit by hand.\n"
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(note + text, encoding="utf-8")
+        temporary.replace(path)
