@@ -1,0 +1,264 @@
+"""Anybody's clips: lists of `path label` lines, and the data set that they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.errors import UserError, unknown_name
+from datasets.types import UNKNOWN, ClipRef, ClipTable
+
+_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
+_INTEGER = re.compile(r"-?\d+")
+_HEADER = ({"path", "file", "filename", "video", "clip", "name"}, {"label", "class", "action", "category"})
+
+
+class Line(NamedTuple):
+    """One clip of a list: its file as written, its label (None where there is none), its line from 1."""
+
+    file: str
+    label: str | None
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListEntry:
+    """Where the lists and the files of a data set lie; `classes` is a file with one class name a line."""
+
+    name: str
+    train: Path
+    test: Path
+    root: Path
+    unlabeled: Path | None = None
+    validation: Path | None = None
+    classes: Path | None = None
+    mirror: bool = False
+
+
+class VideoListSet:
+    """A data set of lists, as registered with `bench data add`.
+
+    With an unlabeled list the training list is the label draw as it is; without one the training list
+    is a pool, of which a seed labels some.  Every clip counts as its own source video.
+    """
+
+    def __init__(self, entry: ListEntry) -> None:
+        self.entry = entry
+        self.name = entry.name
+        self.summary = f"video lists, files in {entry.root}"
+
+    def present(self) -> bool:
+        """Whether the folder of the files and the lists are on this machine."""
+        needed = (self.entry.train, self.entry.test, self.entry.unlabeled, self.entry.validation)
+        return self.entry.root.is_dir() and all(path.is_file() for path in needed if path)
+
+    def table(self) -> ClipTable:
+        """The clips by role, from the lists alone.
+
+        Raises:
+            UserError: a list is missing or has a line that is not understood; names file and line.
+        """
+        return self._table
+
+    @cached_property
+    def _table(self) -> ClipTable:
+        entry = self.entry
+        train = read_list(entry.train)
+        classes = class_names(entry.train, train, entry.classes)
+        numbers = _all_integers(train)
+        labels = _Labels(classes, numbers, positions=numbers and entry.classes is not None)
+
+        def clips(path: Path, hidden: bool = False) -> tuple[ClipRef, ...]:
+            lines = read_list(path, labeled=not hidden)
+            return tuple(_clip(entry.root, line, labels.index(path, line, hidden)) for line in lines)
+
+        return ClipTable(
+            name=entry.name,
+            classes=classes,
+            train=clips(entry.train),
+            test=clips(entry.test),
+            validation=clips(entry.validation) if entry.validation else (),
+            unlabeled=clips(entry.unlabeled, hidden=True) if entry.unlabeled else None,
+            mirror=entry.mirror,
+        )
+
+    def prepare(self) -> None:
+        """Checks that the files are there: some may be missing, which counts them as undecodable.
+
+        Raises:
+            UserError: the folder, or more than half of the files, are missing.
+        """
+        root = self.entry.root
+        if not root.is_dir():
+            raise UserError(
+                f"the folder {root} of data set '{self.name}' does not exist; give the right one with --root."
+            )
+        clips = self.table().clips()
+        missing = [clip for clip in clips if not clip.path.is_file()]
+        if len(missing) * 2 > len(clips):
+            raise UserError(
+                f"{len(missing)} of {len(clips)} clips of data set '{self.name}' are not in {root}, the "
+                f"first is '{missing[0].key}'; give the folder to which the lists' paths belong with --root."
+            )
+
+    def how_to_add(self) -> str:
+        """The command that brings this data set to another machine."""
+        entry = self.entry
+        options = {
+            "--unlabeled": entry.unlabeled,
+            "--validation": entry.validation,
+            "--classes": entry.classes,
+        }
+        given = "".join(f" {option} {path}" for option, path in options.items() if path)
+        command = f"python -m bench data add {entry.name} --train {entry.train} --test {entry.test}{given}"
+        return f"{command} --root {entry.root}{' --mirror' if entry.mirror else ''}"
+
+
+def read_list(path: Path, labeled: bool = True) -> list[Line]:
+    """Reads a list of `path label` lines.
+
+    Columns are separated by tab, comma or space, whichever the first line shows; between spaces the last
+    word is the label, so paths may hold spaces.  Blank lines, `#` comments, a header line, Windows line
+    ends and a byte-order mark are passed over.
+
+    Args:
+        path: the list.
+        labeled: whether every line must have a label.
+
+    Raises:
+        UserError: the list is missing, empty, no text, has a wrong number of columns or a path twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"the list {path} cannot be read ({error.strerror}); give the right path.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the list {path} is no UTF-8 text; give a list of 'path label' lines.") from error
+    rows = [(number, row.strip()) for number, row in enumerate(text.split("\n"), start=1)]
+    rows = [(number, row) for number, row in rows if row and not row.startswith("#")]
+    separator = _separator(rows[0][1]) if rows else " "
+    lines: list[Line] = []
+    seen: dict[str, int] = {}
+    for number, row in rows:
+        columns = _columns(row, separator)
+        if (
+            not lines
+            and len(columns) == 2
+            and all(c.lower() in h for c, h in zip(columns, _HEADER, strict=True))
+        ):
+            continue
+        if len(columns) != 2 and (labeled or len(columns) != 1):
+            wanted = "'path label'" if labeled else "'path' or 'path label'"
+            raise UserError(f"{path}:{number}: expected {wanted}, found {len(columns)} column(s): '{row}'.")
+        file = columns[0].replace("\\", "/")
+        if file in seen:
+            raise UserError(f"{path}:{number}: '{file}' is already in line {seen[file]}; remove one of them.")
+        seen[file] = number
+        lines.append(Line(file, columns[1] if len(columns) == 2 else None, number))
+    if not lines:
+        raise UserError(f"the list {path} has no clips; give a list of 'path label' lines.")
+    return lines
+
+
+def class_names(path: Path, train: Sequence[Line], classes: Path | None) -> tuple[str, ...]:
+    """The classes of a data set: the lines of its classes file, or the labels of its training list.
+
+    Numbers without a classes file are named by themselves, in numeric order; names are sorted.
+
+    Raises:
+        UserError: the classes file is missing, empty, or has a name twice; a number is negative.
+    """
+    if classes is not None:
+        return _class_file(classes)
+    labels = {line.label: line for line in train if line.label is not None}
+    if not _all_integers(train):
+        return tuple(sorted(labels))
+    for label, line in labels.items():
+        if int(label) < 0:
+            raise UserError(
+                f"{path}:{line.number}: the label {label} is negative; class numbers start from 0."
+            )
+    return tuple(str(number) for number in sorted({int(label) for label in labels}))
+
+
+def _class_file(path: Path) -> tuple[str, ...]:
+    try:
+        rows = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"the classes file {path} cannot be read as text; give one class name a line."
+        ) from error
+    names: dict[str, int] = {}
+    for number, row in enumerate(rows, start=1):
+        name = row.strip()
+        if name in names:
+            raise UserError(f"{path}:{number}: class '{name}' is already in line {names[name]}.")
+        if name:
+            names[name] = number
+    if not names:
+        raise UserError(f"the classes file {path} is empty; give one class name a line.")
+    return tuple(names)
+
+
+def _all_integers(lines: Iterable[Line]) -> bool:
+    return all(line.label is not None and _INTEGER.fullmatch(line.label) for line in lines)
+
+
+def _clip(root: Path, line: Line, label: int) -> ClipRef:
+    relative = Path(line.file)
+    if relative.is_absolute() and relative.is_relative_to(root):
+        relative = relative.relative_to(root)
+    key = relative.as_posix()
+    return ClipRef(key=key, path=root / relative, label=label, group=key)
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """How the labels of a data set read: numbers (positions where a classes file names them) or names."""
+
+    classes: tuple[str, ...]
+    numbers: bool
+    positions: bool
+
+    def index(self, path: Path, line: Line, hidden: bool) -> int:
+        """The class of a line; `hidden` lines (of an unlabeled list) may have none, or -1."""
+        where = f"{path}:{line.number}"
+        if line.label is None or (hidden and line.label == str(UNKNOWN)):
+            return UNKNOWN
+        if self.positions and _INTEGER.fullmatch(line.label):
+            if 0 <= int(line.label) < len(self.classes):
+                return int(line.label)
+            last = len(self.classes) - 1
+            raise UserError(
+                f"{where}: the label {line.label} is out of range; the classes file has 0 to {last}."
+            )
+        number = self.numbers and _INTEGER.fullmatch(line.label)
+        name = str(int(line.label)) if number else line.label
+        if name in self.classes:
+            return self.classes.index(name)
+        raise unknown_name("class of the training list", line.label, self.classes, where)
+
+
+def _separator(row: str) -> str:
+    """The separator of a list, from its first line; a comma inside of a path is none."""
+    if "\t" in row:
+        return "\t"
+    last = row.rpartition(",")[2]
+    return "," if "," in row and not _SUFFIX.search(last.split()[0] if last.split() else "") else " "
+
+
+def _columns(row: str, separator: str) -> list[str]:
+    if separator != " ":
+        return [column.strip() for column in row.split(separator)]
+    head, _, last = row.rpartition(" ")
+    head = head.strip()
+    if not head or _SUFFIX.search(last) or "/" in last:
+        return [row]
+    words = head.split(" ")
+    if len(words) > 1 and _SUFFIX.search(words[-2]) and not _SUFFIX.search(words[-1]):
+        return [" ".join(words[:-1]), words[-1], last]  # a third column, as frame lists have
+    return [head, last]
