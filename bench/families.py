@@ -1,0 +1,201 @@
+"""The two families of comparisons on a board: B, everyone against the baseline; A, all pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.stats import (
+    Groups,
+    PairTest,
+    board_tests,
+    cliques,
+    detectable_difference,
+    equivalent,
+    holm_by_key,
+    seeds_for_effect,
+)
+from bench.stats.checks import Floats
+
+MIN_SEEDS = 3
+"""Fewer seeds make no claim, whatever a formula would return."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """`estimate` = accuracy of `a` minus accuracy of `b`, as a fraction, tested in one family.
+
+    Attributes:
+        a: index of the one.
+        b: index of the other.
+        family: "A" or "B".
+        size: number of tests in the family.
+        estimate: the paired difference over the common seeds.
+        low: lower end of its 95 % interval (of this comparison alone); None where no claim is made.
+        high: upper end.
+        p: raw p; None where no claim is made.
+        adjusted_p: Holm-adjusted p; None where no claim is made.
+        detectable: the difference found with 80 % power at α, were this the only test.
+        detectable_in_family: the same at α / size, the strictest step of Holm.
+        equivalent: whether the 90 % interval lies in the region of practical equivalence.
+        seeds_needed: seeds that would find `EFFECT` with 80 % power at α / size; None for more than 1000.
+        test: the test behind it, of the pair in index order; None with too few seeds.
+    """
+
+    a: int
+    b: int
+    family: str
+    size: int
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    detectable: float | None = None
+    detectable_in_family: float | None = None
+    equivalent: bool | None = None
+    seeds_needed: int | None = None
+    test: PairTest | None = None
+
+    def significant(self, alpha: float) -> bool:
+        """Whether the adjusted p is at most α."""
+        return self.adjusted_p is not None and self.adjusted_p <= alpha
+
+
+EFFECT = 0.05
+"""The difference for which the page says how many seeds would show it: 5 points."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Families:
+    """All comparisons of one board.
+
+    Attributes:
+        against_baseline: family B by index of the method; empty without a baseline.
+        pairs: family A, (i, j) with i < j.
+        groups: order, letters, rank intervals; with too few seeds only the order means something.
+        tested: whether there were enough seeds and methods to test at all.
+    """
+
+    against_baseline: dict[int, Comparison]
+    pairs: dict[tuple[int, int], Comparison]
+    groups: Groups
+    tested: bool
+
+    def against(self, i: int, j: int) -> Comparison:
+        """Method i minus method j, from family A."""
+        return self.pairs[i, j] if i < j else _turned(self.pairs[j, i])
+
+    def anything(self, alpha: float) -> bool:
+        """Whether any comparison of either family is significant."""
+        everything = [*self.against_baseline.values(), *self.pairs.values()]
+        return any(comparison.significant(alpha) for comparison in everything)
+
+
+def compare_all(
+    correct: NDArray[np.bool_],
+    baseline: int | None,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    weights: Floats | None = None,
+    alpha: float = 0.05,
+    margin: float = 0.01,
+) -> Families:
+    """Tests every pair of a board and adjusts each family by Holm.
+
+    Args:
+        correct: (methods, seeds, clips), rows joined by seed, columns by clip.
+        baseline: index of the baseline, None where it has no result.
+        clusters: (clips,) source videos; None where every clip is its own.
+        weights: (clips,) summing to 1; None for top-1.
+        alpha: level of each family.
+        margin: half-width of the region of practical equivalence, as a fraction.
+    """
+    methods, seeds, clips = correct.shape
+    w = np.full(clips, 1.0 / clips) if weights is None else weights
+    means = (correct @ w).mean(1) if weights is not None else correct.mean((1, 2))
+    tested = seeds >= MIN_SEEDS and methods > 1
+    keys = [(i, j) for i in range(methods) for j in range(i + 1, methods)]
+    tests = board_tests(correct, clusters, weights) if tested else {}
+    ours = [key for key in keys if baseline in key]
+
+    def family(name: str, members: list[tuple[int, int]]) -> dict[tuple[int, int], Comparison]:
+        adjusted = holm_by_key({key: tests[key].p for key in members}) if tested else {}
+        return {
+            key: _comparison(key, name, len(members), tests.get(key), means, adjusted.get(key), alpha, margin)
+            for key in members
+        }
+
+    pairs = family("A", keys)
+    b: dict[int, Comparison] = {}
+    for (i, j), comparison in family("B", ours).items():
+        b[i if j == baseline else j] = comparison if j == baseline else _turned(comparison)
+    groups = cliques(means, {key: comparison.adjusted_p for key, comparison in pairs.items()}, alpha)
+    return Families(against_baseline=b, pairs=pairs, groups=groups, tested=tested)
+
+
+def _comparison(
+    key: tuple[int, int],
+    family: str,
+    size: int,
+    test: PairTest | None,
+    means: Floats,
+    adjusted_p: float | None,
+    alpha: float,
+    margin: float,
+) -> Comparison:
+    i, j = key
+    if test is None:
+        return Comparison(a=i, b=j, family=family, size=size, estimate=float(means[i] - means[j]))
+    return Comparison(
+        a=i,
+        b=j,
+        family=family,
+        size=size,
+        estimate=test.estimate,
+        low=test.low,
+        high=test.high,
+        p=test.p,
+        adjusted_p=adjusted_p,
+        detectable=detectable_difference(test.se, test.df, alpha),
+        detectable_in_family=detectable_difference(test.se, test.df, alpha / size),
+        equivalent=equivalent(test, margin) if margin > 0 else None,
+        seeds_needed=_seeds_needed(test, alpha / size) if family == "B" else None,
+        test=test,
+    )
+
+
+def _seeds_needed(test: PairTest, alpha: float) -> int | None:
+    if test.se is None or not test.seed_variance or test.clip_variance is None:
+        return None
+    return seeds_for_effect(
+        EFFECT,
+        test.seed_variance,
+        test.clip_variance,
+        alpha=alpha,
+        max_df=test.n_clusters - 1.0,
+        prior_df=test.prior_df,
+    )
+
+
+def _turned(c: Comparison) -> Comparison:
+    """The same comparison seen from the other side."""
+    return Comparison(
+        a=c.b,
+        b=c.a,
+        family=c.family,
+        size=c.size,
+        estimate=-c.estimate + 0.0,  # + 0.0: never a negative zero
+        low=None if c.high is None else -c.high,
+        high=None if c.low is None else -c.low,
+        p=c.p,
+        adjusted_p=c.adjusted_p,
+        detectable=c.detectable,
+        detectable_in_family=c.detectable_in_family,
+        equivalent=c.equivalent,
+        seeds_needed=c.seeds_needed,
+        test=c.test,
+    )

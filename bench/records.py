@@ -1,0 +1,221 @@
+"""What a run folder holds of its plan: one record per planned trial, joined to its predictions by key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from bench.plan import PlannedTrial
+from bench.spec import TrialSpec
+from bench.store import PREDICTIONS, RunFolder, TrialFolder
+from datasets.errors import UserError
+
+PLAN = "plan.json"
+NEEDED = ("clip", "label", "group", "predicted", "error")
+AGREEMENT = 1e-9
+"""Largest gap between the accuracies of `done.json` and of the predictions; both come from one table."""
+
+Status = Literal["done", "diverged", "failed", "missing"]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipList:
+    """The scored clips in the order of their keys: `labels` (clips,), `groups` their source videos."""
+
+    clips: tuple[str, ...]
+    labels: NDArray[np.int64]
+    groups: tuple[str, ...]
+    digest: str
+
+    @property
+    def clusters(self) -> tuple[str, ...] | None:
+        """The source videos, where any of them has more than one clip; otherwise None."""
+        return self.groups if len(set(self.groups)) < len(self.groups) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A planned trial and what became of it.
+
+    Attributes:
+        planned: the trial and its place on the board.
+        status: "done", "diverged" (an outcome), "failed" (by anything else) or "missing" (not run yet).
+        cause: why there is no prediction; empty for a finished trial.
+        scored: the clips of its predictions; None without predictions.
+        correct: (clips,) in the order of `scored`.
+        evaluated: how many of the listed clips could be decoded.
+        done: the rest of `done.json`.
+    """
+
+    planned: PlannedTrial
+    status: Status
+    cause: str = ""
+    scored: ClipList | None = None
+    correct: NDArray[np.bool_] | None = None
+    evaluated: int = 0
+    done: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> TrialSpec:
+        """Its specification."""
+        return self.planned.spec
+
+    @property
+    def barred(self) -> str | None:
+        """Why this trial may not be on a board, or None."""
+        if self.spec.limited:
+            return "ran with fewer steps than the suite asks for (--limit-steps)"
+        if self.spec.scored_on != "test":
+            return "was scored on validation clips"
+        return None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as a page sees it.
+
+    `banner`: what the run said of itself.  `absent`: data sets that were not on the machine, with the
+    command that adds each.
+    """
+
+    records: tuple[Record, ...]
+    banner: tuple[str, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_run(run: RunFolder) -> Run:
+    """Reads the plan of a run folder and everything that its trials left.
+
+    Raises:
+        UserError: without a readable plan, for a trial that is planned twice for one place, or for
+            predictions that are damaged or contradict their record.
+    """
+    path = run.path / PLAN
+    plan = _read_plan(path)
+    lists: dict[str, tuple[ClipList, NDArray[np.intp]]] = {}
+    records: list[Record] = []
+    places: set[tuple[str, str, str, int]] = set()
+    read: dict[str, Record] = {}
+    for position, item in enumerate(plan["trials"]):
+        planned = _planned(item, f"{path}: trials.{position}")
+        place = (planned.section, planned.cell, planned.entry, planned.seed)
+        if place in places:
+            raise UserError(f"{path}: trials.{position} plans '{planned.line}' a second time; plan again.")
+        places.add(place)
+        trial = planned.spec.id
+        if trial not in read:
+            read[trial] = _record(planned, run.trial(trial), lists)
+        first = read[trial]
+        records.append(
+            first
+            if first.planned is planned
+            else Record(planned, *(getattr(first, name) for name in _OUTCOME))
+        )
+    banner = plan.get("banner") or ()
+    lines = (banner,) if isinstance(banner, str) else tuple(str(line) for line in banner)
+    absent = plan.get("absent")
+    return Run(tuple(records), lines, dict(sorted(absent.items())) if isinstance(absent, dict) else {})
+
+
+_OUTCOME = ("status", "cause", "scored", "correct", "evaluated", "done")
+
+
+def _read_plan(path: Path) -> dict[str, Any]:
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: there is no plan, so nothing was run here; start with: python -m bench run, or name "
+            "the folder of a run with --out."
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{path}: not readable as JSON ({error}); run the same command again.") from error
+    if not isinstance(plan, dict) or not isinstance(plan.get("trials"), list):
+        raise UserError(f"{path}: has no list 'trials'; run the same command again.")
+    return plan
+
+
+def _planned(item: Any, place: str) -> PlannedTrial:
+    try:
+        return PlannedTrial.model_validate(item)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{place}.{name}: {first['msg']}; run the same command again.") from error
+
+
+def _record(
+    planned: PlannedTrial, folder: TrialFolder, lists: dict[str, tuple[ClipList, NDArray[np.intp]]]
+) -> Record:
+    done = folder.done()
+    if done is None:
+        failed = folder.failed()
+        if failed is None:
+            return Record(planned, "missing", "not run yet")
+        kind = str(failed.get("kind", "failed"))
+        message = " ".join(str(failed.get("message", "")).split())
+        cause = f"{kind}: {message}" if message else kind
+        return Record(planned, "diverged" if kind == "diverged" else "failed", cause)
+    path = folder.path / PREDICTIONS
+    table = _read_predictions(path)
+    scored, order = _clip_list(table, path, lists)
+    right = table["predicted"].to_numpy() == table["label"].to_numpy()
+    correct = np.asarray(right[order], dtype=np.bool_)
+    stated = done.get("metrics", {}).get("top1")
+    if stated is None or abs(stated - correct.mean()) > AGREEMENT:
+        raise UserError(
+            f"{folder.path / 'done.json'}: says top1 {stated}, its predictions say {correct.mean():.6f}; "
+            "delete the trial's folder and run the same command again."
+        )
+    evaluated = sum(not error for error in table["error"].to_pylist())
+    return Record(planned, "done", "", scored, correct, evaluated, done)
+
+
+def _read_predictions(path: Path) -> pa.Table:
+    cure = "delete the trial's folder and run the same command again"
+    try:
+        table = pq.read_table(path, memory_map=False)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: cannot be read as Parquet; {cure}.") from error
+    missing = [name for name in NEEDED if name not in table.column_names]
+    if missing:
+        raise UserError(f"{path}: lacks the column '{missing[0]}'; {cure}.")
+    if table.num_rows == 0:
+        raise UserError(f"{path}: holds no clip; {cure}.")
+    return table
+
+
+def _clip_list(
+    table: pa.Table, path: Path, lists: dict[str, tuple[ClipList, NDArray[np.intp]]]
+) -> tuple[ClipList, NDArray[np.intp]]:
+    """The clip list of a table and the order that sorts its rows by key; equal lists are one object."""
+    clips: list[str] = table["clip"].to_pylist()
+    groups: list[str] = table["group"].to_pylist()
+    labels = np.asarray(table["label"].to_numpy(), dtype=np.int64)
+    raw = _digest(clips, groups, labels)
+    if raw not in lists:
+        if len(set(clips)) < len(clips):
+            raise UserError(f"{path}: a clip occurs twice; delete the trial's folder and run again.")
+        order = np.array(sorted(range(len(clips)), key=clips.__getitem__), dtype=np.intp)
+        keys, videos = [clips[i] for i in order], [groups[i] for i in order]
+        digest = _digest(keys, videos, labels[order])
+        known = next((found for found, _ in lists.values() if found.digest == digest), None)
+        lists[raw] = (known or ClipList(tuple(keys), labels[order], tuple(videos), digest), order)
+    return lists[raw]
+
+
+def _digest(clips: Sequence[str], groups: Sequence[str], labels: NDArray[np.int64]) -> str:
+    parts = ("\0".join(clips), "\0".join(groups))
+    found = hashlib.sha256("\1".join(parts).encode())
+    found.update(labels.tobytes())
+    return found.hexdigest()

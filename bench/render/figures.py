@@ -1,0 +1,276 @@
+"""The figures of a page: accuracy with seed dots, and paired differences to the baseline.
+
+Import this module only where figures are made: it loads Matplotlib and seaborn.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.board import Board, Row
+from bench.families import MIN_SEEDS
+from bench.render.palette import Look
+from bench.render.words import count, percent, signed, title
+
+WIDTH = 8.0  # inches; 1,200 px at `DPI`, shown at about 800 in a README
+DPI = 150
+SETTINGS: Any = {
+    **sns.axes_style("whitegrid"),
+    "font.family": "DejaVu Sans",  # comes with Matplotlib: the same bytes everywhere
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.edgecolor": "#bbbbbb",
+    "grid.color": "#e6e6e6",
+    "text.parse_math": False,  # a label with dollar signs is a label
+    "svg.hashsalt": "sefar-bench",
+    "svg.fonttype": "path",
+}
+Looks = Mapping[str, Look]
+
+
+def accuracy(boards: Sequence[Board], looks: Looks) -> Figure:
+    """Accuracy of one data set: against the label budget, or as dots per entry with one budget alone."""
+    shown = [board for board in boards if board.ranked]
+    budgets = _budgets(shown)
+    with mpl.rc_context(SETTINGS):
+        if budgets is None or len(budgets) < 2:
+            return _dots(shown[0], looks)
+        return _against_labels(shown, budgets, looks)
+
+
+def comparable(boards: Sequence[Board]) -> bool:
+    """Whether the boards of one data set share an axis of label budgets."""
+    budgets = _budgets(boards)
+    return budgets is not None and len(budgets) > 1
+
+
+def _budgets(boards: Sequence[Board]) -> list[float] | None:
+    """Numbers for the axis; None where the budgets are of different kinds."""
+    labels = [board.labels for board in boards]
+    if all(label.isdigit() for label in labels) or all(label.endswith("%") for label in labels):
+        return [float(label.rstrip("%")) for label in labels]
+    return None
+
+
+def _dots(board: Board, looks: Looks) -> Figure:
+    """One line per entry: every seed a dot, the mean with its interval; bounds and references below."""
+    rows = [*board.ranked, *board.unranked, *board.references, *board.bounds]
+    rows = [row for row in rows if row.mean is not None]
+    figure, ax = _canvas(0.46 * len(rows) + 1.5)
+    for y, row in enumerate(rows):
+        _seed_dots(ax, row, y, looks)
+        _mean(ax, row, y, looks[row.entry.label])
+    _entry_axis(ax, [_name(row) for row in rows])
+    _separate(ax, len(board.ranked), len(rows))
+    ax.set_xlabel(_accuracy_name(board))
+    seeds = count(len(board.seeds), "seed")
+    ax.set_title(f"{title(board)}\nsmall: one seed each; large: mean over {seeds} with 95 % interval")
+    return figure
+
+
+def _seed_dots(ax: Axes, row: Row, y: float, looks: Looks) -> None:
+    scores = [100 * row.scores[seed] for seed in row.used]
+    # Dots of seeds fan out a little in the order of the seeds: no random jitter, the same bytes each time.
+    offsets = [y + 0.2 * (i / max(len(scores) - 1, 1) - 0.5) for i in range(len(scores))]
+    look = looks[row.entry.label]
+    sns.scatterplot(
+        x=scores, y=offsets, ax=ax, color=look.color, marker=look.marker, s=26, alpha=0.45, linewidth=0
+    )
+
+
+def _mean(ax: Axes, row: Row, y: float, look: Look) -> None:
+    if row.mean is None:
+        return
+    mean, low, high = row.mean.estimate, row.mean.low, row.mean.high
+    if low is not None and high is not None and len(row.used) >= MIN_SEEDS:
+        ends = [100 * max(low, 0.0), 100 * min(high, 1.0)]
+        ax.plot(ends, [y, y], color=look.color, linewidth=2.2, solid_capstyle="butt", zorder=3)
+    ax.plot([100 * mean], [y], look.marker, color=look.color, markersize=9, markeredgecolor="white", zorder=4)
+    ax.annotate(
+        percent(mean),
+        (1.0, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=10,
+        color="#333333",
+    )
+
+
+def _against_labels(boards: Sequence[Board], budgets: Sequence[float], looks: Looks) -> Figure:
+    """Accuracy against the label budget, one line per entry, with intervals and seed dots."""
+    ordered = [board for _, board in sorted(zip(budgets, boards, strict=True), key=lambda pair: pair[0])]
+    labels = list(dict.fromkeys(row.entry.label for board in ordered for row in board.ranked))
+    figure, ax = _canvas(5.2)
+    handles = []
+    for i, label in enumerate(labels):
+        look = looks[label]
+        shift = 0.055 * (i - (len(labels) - 1) / 2)
+        _line(ax, ordered, label, look, shift)
+        handles.append(Line2D([], [], color=look.color, marker=look.marker, label=_wrap(label)))
+    handles += _bound_lines(ax, ordered, looks)
+    ax.set_xticks(range(len(ordered)), [_tick(board) for board in ordered])
+    ax.set_xlim(-0.45, len(ordered) - 0.55)
+    percents = ordered[0].labels.endswith("%")
+    ax.set_xlabel("labeled share of each class" if percents else "labels per class")
+    ax.set_ylabel(_accuracy_name(ordered[0]))
+    ax.grid(visible=False, axis="x")
+    ax.set_title(f"{ordered[0].data}\nsmall: one seed each; large: mean with 95 % interval")
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=10)
+    return figure
+
+
+def _line(ax: Axes, boards: Sequence[Board], label: str, look: Look, shift: float) -> None:
+    xs, means = [], []
+    for i, board in enumerate(boards):
+        row = next((row for row in board.ranked if row.entry.label == label), None)
+        if row is None or row.mean is None:
+            continue
+        x = i + shift
+        scores = [100 * row.scores[seed] for seed in row.used]
+        sns.scatterplot(
+            x=[x] * len(scores), y=scores, ax=ax, color=look.color, marker=look.marker, s=18, alpha=0.35,
+            linewidth=0,
+        )  # fmt: skip
+        low, high = row.mean.low, row.mean.high
+        if low is not None and high is not None and len(row.used) >= MIN_SEEDS:
+            ends = [100 * max(low, 0.0), 100 * min(high, 1.0)]
+            ax.plot([x, x], ends, color=look.color, linewidth=1.8, zorder=3)
+        xs.append(x)
+        means.append(100 * row.mean.estimate)
+    ax.plot(xs, means, color=look.color, linewidth=1.2, alpha=0.7, zorder=2)
+    ax.plot(
+        xs,
+        means,
+        look.marker,
+        color=look.color,
+        markersize=8,
+        markeredgecolor="white",
+        linestyle="",
+        zorder=4,
+    )
+
+
+def _bound_lines(ax: Axes, boards: Sequence[Board], looks: Looks) -> list[Line2D]:
+    """Bounds as dashed lines: they have all labels, whatever the budget."""
+    handles: dict[str, Line2D] = {}
+    for board in boards:
+        for row in board.bounds:
+            if row.mean is not None and row.entry.label not in handles:
+                look = looks[row.entry.label]
+                line = ax.axhline(100 * row.mean.estimate, color=look.color, linestyle="--", linewidth=1.4)
+                line.set_label(_wrap(f"{row.entry.label} (all labels)"))
+                handles[row.entry.label] = line
+    return list(handles.values())
+
+
+def differences(board: Board, looks: Looks) -> Figure:
+    """Forest plot: each entry minus the baseline, with 95 % interval and adjusted p."""
+    rows = [row for row in board.ranked if row.to_baseline is not None]
+    base = board.baseline
+    with mpl.rc_context(SETTINGS):
+        figure, ax = _canvas(0.46 * len(rows) + 1.9)
+        margin = board.suite.equivalence_points
+        if margin > 0:
+            ax.axvspan(-margin, margin, color="#eeeeee", zorder=0, linewidth=0)
+        ax.axvline(0, color="#666666", linewidth=1.2, zorder=1)
+        for y, row in enumerate(rows):
+            _difference(ax, row, y, looks[row.entry.label], board)
+        _entry_axis(ax, [_name(row) for row in rows])
+        name = base.entry.label if base else "the baseline"
+        ax.set_xlabel(
+            f"points above {name}" + (f"  (gray: too small to matter, ±{margin:g})" if margin > 0 else "")
+        )
+        ax.set_title(
+            f"{title(board)}: difference to {name}\nmean of paired differences with 95 % interval; filled: "
+            f"significant after Holm"
+        )
+        return figure
+
+
+def _difference(ax: Axes, row: Row, y: float, look: Look, board: Board) -> None:
+    c = row.to_baseline
+    if c is None:
+        return
+    marked = c.significant(board.suite.alpha)
+    if c.low is not None and c.high is not None:
+        ax.plot([100 * c.low, 100 * c.high], [y, y], color=look.color, linewidth=2.2, zorder=3)
+    ax.plot(
+        [100 * c.estimate], [y], look.marker, color=look.color, markersize=9, zorder=4, markeredgewidth=1.8,
+        markeredgecolor=look.color, markerfacecolor=look.color if marked else "white",
+    )  # fmt: skip
+    ax.annotate(
+        signed(c.estimate),
+        (1.0, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=10,
+        fontweight="bold" if marked else "normal",
+        color="#333333",
+    )
+
+
+def _canvas(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    ax = figure.add_subplot()
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    return figure, ax
+
+
+def _entry_axis(ax: Axes, names: Sequence[str]) -> None:
+    ax.set_yticks(range(len(names)), list(names))
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")
+    ax.set_ylabel("")
+
+
+def _separate(ax: Axes, ranked: int, rows: int) -> None:
+    """A line under the ranked entries."""
+    if 0 < ranked < rows:
+        ax.axhline(ranked - 0.5, color="#bbbbbb", linewidth=1.0, linestyle=":")
+
+
+def _name(row: Row) -> str:
+    return _wrap(row.entry.label)
+
+
+def _wrap(label: str) -> str:
+    return "\n".join(textwrap.wrap(label, 30, max_lines=2, placeholder="…")) or label
+
+
+def _tick(board: Board) -> str:
+    return board.labels.replace("%", " %")
+
+
+def _accuracy_name(board: Board) -> str:
+    kind = "top-1 accuracy" if board.measure == "top1" else "mean per-class accuracy"
+    return f"{kind} on test clips, %"
+
+
+def as_bytes(figure: Figure, kind: str) -> bytes:
+    """The file of a figure, `png` or `svg`: no date, no version, the same bytes each time."""
+    out = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    with mpl.rc_context(SETTINGS):
+        figure.savefig(out, format=kind, metadata=metadata, bbox_inches="tight", pad_inches=0.12)
+    return out.getvalue()

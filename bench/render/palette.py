@@ -1,0 +1,42 @@
+"""One color and one marker per entry, the same in every figure of a suite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.suite import Suite
+
+# The color-blind safe palette of seaborn ("colorblind", after Wong, Nature Methods 2011) without its gray
+# and its light yellow and pink, which vanish as dots on white.
+COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#56b4e9", "#7f3c8d")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+BASELINE, APART = "#222222", "#8a8a8a"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an entry is drawn."""
+
+    color: str
+    marker: str
+
+
+def looks(suite: Suite) -> dict[str, Look]:
+    """By entry label, over all sections.
+
+    Competitors are colored in the suite's order, the baseline is near black, bounds and references are gray.
+    Color and marker change together, so that nothing depends on color alone.
+    """
+    found: dict[str, Look] = {}
+    competitors = 0
+    for section in suite.sections.values():
+        for entry in section.entries:
+            if entry.label in found:
+                continue
+            if entry.role == "competitor":
+                color, marker = COLORS[competitors % len(COLORS)], MARKERS[competitors % len(MARKERS)]
+                found[entry.label] = Look(color, marker)
+                competitors += 1
+            else:
+                found[entry.label] = Look(BASELINE if entry.role == "baseline" else APART, "o")
+    return found

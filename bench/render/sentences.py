@@ -1,0 +1,218 @@
+"""What a board shows, in words: the verdict, what could have been shown, and every reservation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from bench.board import Board, Row
+from bench.families import EFFECT, MIN_SEEDS, Comparison
+from bench.render.words import count, listing, p_equals, percent, ranges
+
+POWER = "80 %"
+
+
+def headline(board: Board) -> str:
+    """One or two sentences for the top of the page."""
+    if not board.ranked:
+        return "No result yet."
+    if not board.tested:
+        return _untested(board)
+    winners, losers, _ = _verdicts(board)
+    if winners:
+        return _beats(board, winners[0]) + _also(winners[1:], "better")
+    if losers:
+        return _worse(board, losers[0]) + _also(losers[1:], "worse")
+    families = board.families
+    if families is not None and families.groups.distinguishable:
+        best = [row.entry.label for row in board.ranked if row.bold]
+        return f"Nothing is shown to differ from the baseline; the best group is {listing(best)}."
+    return f"No entry is distinguishable from another. {_could_have_shown(board)}"
+
+
+def verdict(board: Board) -> list[str]:
+    """Everything that the two families say, as sentences."""
+    if not board.ranked or not board.tested:
+        return [headline(board)]
+    winners, losers, others = _verdicts(board)
+    base = board.baseline
+    said = [_beats(board, row) for row in winners] + [_worse(board, row) for row in losers]
+    if not winners and not losers and board.families and not board.families.groups.distinguishable:
+        return [headline(board), *_equivalences(board)]
+    if others and base is not None:
+        names = listing([row.entry.label for row in others])
+        said.append(f"No difference from {base.entry.label} is shown for {names}. {_could_have_shown(board)}")
+    return [*said, *_equivalences(board), _all_pairs(board)]
+
+
+def reservations(board: Board) -> list[str]:
+    """What a reader must know before believing the board."""
+    said: list[str] = []
+    if board.pinned:
+        said.append(
+            "This board is conditional on this label draw: a published list fixes the labeled clips for all "
+            "seeds, so it says nothing about other draws and is never put into one table with boards that "
+            "draw anew."
+        )
+    for reason, number in board.barred.items():
+        trials = "One finished trial is" if number == 1 else f"{number:,} finished trials are"
+        said.append(f"{trials} barred from this board: {'it' if number == 1 else 'each'} {reason}.")
+    if board.ranked and board.baseline is None:
+        said.append("The baseline has too few finished seeds, so nothing is compared with it yet.")
+    finished = {seed for row in board.ranked for seed in row.scores}
+    left_out = sorted(finished - set(board.seeds))
+    if left_out:
+        said.append(
+            f"Compared are the seeds that all ranked entries have finished ({ranges(board.seeds)}); results "
+            f"of {'seed' if len(left_out) == 1 else 'seeds'} {ranges(left_out)} are in results.csv only."
+        )
+    return said + _unfinished(board) + _mixed_code(board)
+
+
+def _verdicts(board: Board) -> tuple[list[Row], list[Row], list[Row]]:
+    """Rows that are better than the baseline, worse, and neither; the largest difference first."""
+    alpha = board.suite.alpha
+    compared = [row for row in board.ranked if row.to_baseline is not None]
+    better = [row for row in compared if _marked(row.to_baseline, alpha) and _estimate(row) > 0]
+    worse = [row for row in compared if _marked(row.to_baseline, alpha) and _estimate(row) <= 0]
+    others = [row for row in compared if not _marked(row.to_baseline, alpha)]
+    return better, worse[::-1], others
+
+
+def _marked(comparison: Comparison | None, alpha: float) -> bool:
+    return comparison is not None and comparison.significant(alpha)
+
+
+def _estimate(row: Row) -> float:
+    return row.to_baseline.estimate if row.to_baseline else 0.0
+
+
+def _beats(board: Board, row: Row) -> str:
+    return _compared(board, row, "beats")
+
+
+def _worse(board: Board, row: Row) -> str:
+    return _compared(board, row, "is worse than")
+
+
+def _compared(board: Board, row: Row, verb: str) -> str:
+    c, base = row.to_baseline, board.baseline
+    if c is None or base is None or c.low is None or c.high is None or c.adjusted_p is None:
+        return ""
+    low, high = (c.low, c.high) if c.estimate > 0 else (-c.high, -c.low)
+    note = f" ({row.entry.note})" if row.entry.note else ""
+    after = f"after Holm over {c.size} tests" if c.size > 1 else "one test"
+    return (
+        f"{row.entry.label}{note} {verb} {base.entry.label} by {percent(abs(c.estimate))} points "
+        f"(95 % interval {percent(low)} to {percent(high)}, {p_equals(c.adjusted_p)}, {after})."
+    )
+
+
+def _also(rows: list[Row], word: str) -> str:
+    if not rows:
+        return ""
+    parts = [f"{row.entry.label} (by {percent(abs(_estimate(row)))})" for row in rows]
+    return f" Also {word}: {listing(parts)}."
+
+
+def _untested(board: Board) -> str:
+    if len(board.ranked) < 2:
+        return f"Only {board.ranked[0].entry.label} has results: there is nothing to compare it with."
+    return (
+        f"Insufficient seeds: the entries have {count(len(board.seeds), 'finished seed')} in common, and "
+        f"with fewer than {MIN_SEEDS} no claim is made."
+    )
+
+
+def _could_have_shown(board: Board) -> str:
+    """The difference that this cell could have shown, and the seeds that would show 5 points."""
+    comparisons = [row.to_baseline for row in board.ranked if row.to_baseline is not None]
+    family = comparisons or list(board.families.pairs.values() if board.families else ())
+    known = [c for c in family if c.detectable_in_family is not None]
+    clips = len(board.scored.clips) if board.scored else 0
+    if not known:
+        return "The test set is too coarse, or too small, to say what could have been shown."
+    least = max(c.detectable_in_family or 0.0 for c in known)
+    target = "to the baseline" if comparisons else "between two entries"
+    said = (
+        f"With {count(len(board.seeds), 'seed')} and {count(clips, 'test clip')}, a difference {target} of "
+        f"{percent(least)} points would have been found with a probability of {POWER}"
+    )
+    if least <= EFFECT or not comparisons:
+        return f"{said}; smaller ones may well exist."
+    needed = [c.seeds_needed for c in known]
+    if None in needed:
+        return f"{said}; for {100 * EFFECT:.0f} points it takes more test clips, not only more seeds."
+    most = max(n for n in needed if n is not None)
+    if most <= len(board.seeds):
+        return f"{said}; smaller ones may well exist."
+    return f"{said}; about {most} seeds would show {100 * EFFECT:.0f} points."
+
+
+def _equivalences(board: Board) -> list[str]:
+    base = board.baseline
+    rows = [row for row in board.ranked if row.to_baseline is not None and row.to_baseline.equivalent]
+    if not rows or base is None:
+        return []
+    names = listing([row.entry.label for row in rows])
+    margin = board.suite.equivalence_points
+    return [f"Equivalent to {base.entry.label} within ±{margin:g} points: {names}."]
+
+
+def _all_pairs(board: Board) -> str:
+    if board.families is None:
+        return ""
+    size = len(board.families.pairs)
+    if size < 2:
+        return ""
+    if not board.families.groups.distinguishable:
+        return (
+            f"Of all {size} pairs no two entries can be told apart (family A is the stricter one), so nobody "
+            "is bold."
+        )
+    best = [row.entry.label for row in board.ranked if row.bold]
+    if len(best) == 1:
+        return f"Of all {size} pairs: {best[0]} is the best group (bold) alone."
+    return (
+        f"Of all {size} pairs: the best group (bold) is {listing(best)}; within it nobody is shown to lead."
+    )
+
+
+def _unfinished(board: Board) -> list[str]:
+    """Failed, diverged and missing trials, by row and cause."""
+    said = []
+    for row in board.rows:
+        causes: dict[str, list[int]] = defaultdict(list)
+        for record in row.records:
+            if record.status in ("failed", "missing"):
+                causes[record.cause].append(record.planned.seed)
+        for cause, seeds in causes.items():
+            noun = "seed" if len(seeds) == 1 else "seeds"
+            said.append(f"{row.entry.label}, {noun} {ranges(seeds)}: no result ({_short(cause)}).")
+        if row.diverged:
+            noun = "seed" if len(row.diverged) == 1 else "seeds"
+            said.append(
+                f"{row.entry.label}, {noun} {ranges(row.diverged)}: diverged, which is an outcome and is "
+                "scored at chance level (one class for every clip)."
+            )
+    return said
+
+
+def _short(cause: str, most: int = 160) -> str:
+    return cause if len(cause) <= most else f"{cause[: most - 1]}…"
+
+
+def _mixed_code(board: Board) -> list[str]:
+    """Methods whose trials on this board were run by different code."""
+    hashes: dict[str, set[str]] = defaultdict(set)
+    for row in board.rows:
+        for record in row.records:
+            if record.done:
+                key = f"{record.spec.method} on {record.spec.backbone.name}"
+                hashes[key].add(str(record.done.get("code_hash", "unknown")))
+    mixed = [key for key, found in sorted(hashes.items()) if len(found) > 1]
+    if not mixed:
+        return []
+    return [
+        f"Warning: trials of {listing(mixed)} were run by different versions of the code; their numbers may "
+        "not belong together. Run again with --stale redo."
+    ]

@@ -1,0 +1,190 @@
+"""The tables of a page as plain text cells; each output format escapes and lays them out for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.board import Board, Row
+from bench.render import words
+from bench.render.words import NONE
+from bench.suite import LoadedSuite
+
+COSTS = ("prepare_seconds", "train_seconds", "evaluate_seconds")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Header, rows of cells, and which rows are bold; all rows have the width of the header."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    bold: tuple[bool, ...] = ()
+
+
+def ranking(board: Board) -> Table:
+    """The leaderboard proper: who stands where, and what was tested."""
+    base = board.baseline
+    header = (
+        "rank",
+        "group",
+        "entry",
+        f"{measure(board)} % (95 %)",
+        f"vs. {base.entry.label}: points (95 %)" if base else "vs. baseline",
+        "p (B)",
+        "vs. best: points (95 %)",
+        "p (A)",
+        "wins/ties/losses",
+        "seeds",
+    )
+    rows = tuple(_ranking_row(board, row) for row in (*board.ranked, *board.unranked))
+    return Table(header, rows, tuple(row.bold for row in (*board.ranked, *board.unranked)))
+
+
+def measure(board: Board) -> str:
+    """What the accuracy column holds."""
+    return "top-1" if board.measure == "top1" else "mean per class"
+
+
+def _ranking_row(board: Board, row: Row) -> tuple[str, ...]:
+    ranked = row in board.ranked
+    ranks = NONE
+    if row.ranks is not None:
+        low, high = row.ranks
+        ranks = str(low) if low == high else f"{low}–{high}"
+    to_baseline = "baseline" if row.entry.role == "baseline" else words.difference(row.to_baseline)
+    best = "best" if ranked and row is board.ranked[0] else words.difference(row.to_best)
+    return (
+        ranks,
+        row.letters or NONE,
+        row.entry.label,
+        words.accuracy(row),
+        to_baseline,
+        words.p_value(row.to_baseline.adjusted_p) if row.to_baseline else NONE,
+        best,
+        words.p_value(row.to_best.adjusted_p) if row.to_best else NONE,
+        "/".join(str(n) for n in row.record) if row.record else NONE,
+        seeds(row),
+    )
+
+
+def seeds(row: Row) -> str:
+    """`5 of 5`, with what diverged."""
+    text = f"{len(row.finished)} of {row.planned}"
+    return f"{text}, {len(row.diverged)} diverged" if row.diverged else text
+
+
+def measurement(board: Board, loaded: LoadedSuite) -> Table:
+    """How each row was measured: settings, clips, power, tuning, time."""
+    header = (
+        "entry",
+        "method",
+        "note",
+        "test clips",
+        "detectable: alone / in B",
+        "tuned",
+        "time per trial",
+        "time in all",
+    )
+    rows = tuple(
+        (
+            row.entry.label,
+            row.entry.method,
+            row.entry.note or NONE,
+            clips(row),
+            _detectable(row),
+            tuned(row, loaded),
+            *times(row),
+        )
+        for row in board.rows
+    )
+    return Table(header, rows)
+
+
+def clips(row: Row) -> str:
+    """Evaluated of listed test clips."""
+    found = sorted({(r.evaluated, len(r.scored.clips)) for r in row.records if r.scored is not None})
+    return ", ".join(f"{evaluated:,} of {listed:,}" for evaluated, listed in found) or NONE
+
+
+def _detectable(row: Row) -> str:
+    c = row.to_baseline
+    if c is None or c.detectable is None or c.detectable_in_family is None:
+        return NONE
+    return f"{words.percent(c.detectable)} / {words.percent(c.detectable_in_family)}"
+
+
+def tuned(row: Row, loaded: LoadedSuite) -> str:
+    """What was tuned, and with how much effort."""
+    entry = loaded.tuned_entry(row.entry.label)
+    if loaded.tuned is None or row.entry.label not in loaded.tuned.entries:
+        return "not tuned"
+    names = [*sorted(entry.optimizer), *sorted(entry.config)]
+    what = f" ({', '.join(names)})" if names else ""
+    return f"{words.count(loaded.tuned.configurations, 'configuration')}{what}"
+
+
+def times(row: Row) -> tuple[str, str]:
+    """Mean time of a finished trial, and of all together, by kind of device."""
+    spent: dict[str, list[float]] = {}
+    for record in row.records:
+        if record.done:
+            device = "GPU" if record.spec.device == "cuda" else "CPU"
+            spent.setdefault(device, []).append(seconds(record.done))
+    means = [f"{words.duration(sum(s) / len(s))} {device}" for device, s in sorted(spent.items())]
+    totals = [f"{words.duration(sum(s))} {device}" for device, s in sorted(spent.items())]
+    return ", ".join(means) or NONE, ", ".join(totals) or NONE
+
+
+def seconds(done: Mapping[str, object]) -> float:
+    """All seconds of a finished trial."""
+    return sum(float(str(done.get(name, 0.0))) for name in COSTS)
+
+
+def apart(board: Board, rows: Sequence[Row]) -> Table:
+    """Rows outside the families: bounds, references."""
+    base = board.baseline.entry.label if board.baseline else "baseline"
+    header = ("entry", f"{measure(board)} % (95 %)", f"vs. {base}: points, untested", "seeds", "note")
+    body = tuple(
+        (
+            row.entry.label,
+            words.accuracy(row),
+            NONE if row.gap is None else words.signed(row.gap),
+            seeds(row),
+            row.entry.note or NONE,
+        )
+        for row in rows
+    )
+    return Table(header, body)
+
+
+def over_budgets(boards: Sequence[Board]) -> Table:
+    """Mean difference to the baseline, one column per label budget of a data set.
+
+    An asterisk marks what is significant in family B of that column's own board.
+    """
+    labels = list(dict.fromkeys(row.entry.label for board in boards for row in board.ranked))
+    order = {label: i for i, label in enumerate(_suite_order(boards[0]))}
+    rows = []
+    for label in sorted(labels, key=lambda name: order[name]):
+        cells = [label]
+        for board in boards:
+            row = next((row for row in board.ranked if row.entry.label == label), None)
+            cells.append(_budget_cell(board, row))
+        rows.append(tuple(cells))
+    return Table(("entry", *(words.budget(board.labels) for board in boards)), tuple(rows))
+
+
+def _suite_order(board: Board) -> list[str]:
+    return [entry.label for entry in board.suite.sections[board.section].entries]
+
+
+def _budget_cell(board: Board, row: Row | None) -> str:
+    if row is None or row.mean is None:
+        return NONE
+    if row.entry.role == "baseline":
+        return f"baseline, {words.percent(row.mean.estimate)} %"
+    c = row.to_baseline
+    if c is None:
+        return NONE
+    return f"{words.signed(c.estimate)} *" if c.significant(board.suite.alpha) else words.signed(c.estimate)
