@@ -123,24 +123,28 @@ def test_drawn_flips_come_close_to_all_flips_and_repeat() -> None:
     assert drawn.p == pytest.approx(scipy.stats.ttest_1samp(d, 0).pvalue, rel=0.2)
 
 
-def test_max_t_is_the_step_down_enumeration() -> None:
-    x = np.random.default_rng(4).normal(size=(6, 4)) + np.array([0, 0.4, 1.5, 3])
+@pytest.mark.parametrize("leads", [[0, 0.4, 1.5, 3], [0, 0, 0.2, 0.6]])
+@pytest.mark.parametrize("twins", [False, True])
+def test_max_t_is_the_step_down_enumeration(leads, twins) -> None:
+    x = np.random.default_rng(4).normal(size=(6, 4)) + np.array(leads)
+    if twins:
+        x[:, 1] = x[:, 0] + 0.5  # a constant lead: no claim, but in every step's maximum
     pairs = list(combinations(range(4), 2))
-    d = np.array([x[:, i] - x[:, j] for i, j in pairs])
-    table = np.array(
-        [
-            np.abs([scipy.stats.ttest_1samp(row * signs, 0).statistic for row in d])
-            for signs in product([1, -1], repeat=6)
-        ]
-    )
-    observed = table[0]
-    order = np.argsort(-observed)
-    running, expected = 0.0, {}
-    for position, pair in enumerate(order):
-        remaining = table[:, order[position:]].max(1)
-        running = max(running, np.mean(remaining >= observed[pair] - 1e-9))
-        expected[pairs[pair]] = running
-    assert stats.max_t_all_pairs(x) == pytest.approx(expected)
+    table = np.empty((2**6, len(pairs)))
+    for flip, signs in enumerate(product([1, -1], repeat=6)):
+        d = np.array([(x[:, i] - x[:, j]) * signs for i, j in pairs])
+        sd = np.where(np.ptp(d, axis=1) > 1e-9, d.std(axis=1, ddof=1), 1e-300)
+        table[flip] = np.abs(d.mean(1)) / sd
+    claims = [index for index in range(len(pairs)) if not (twins and pairs[index] == (0, 1))]
+    ordered = sorted(claims, key=lambda index: -table[0, index])
+    always = [index for index in range(len(pairs)) if index not in claims]
+    running = 0.0
+    adjusted = stats.max_t_all_pairs(x)
+    for position, index in enumerate(ordered):
+        largest = table[:, ordered[position:] + always].max(1)
+        running = max(running, float(np.mean(largest >= table[0, index] - 1e-9)))
+        assert adjusted[pairs[index]] == pytest.approx(running)
+    assert (adjusted[0, 1] is None) == twins
 
 
 def test_max_t_makes_no_claim_on_a_constant_lead_but_keeps_it_in_the_family() -> None:
@@ -187,6 +191,7 @@ def test_seeds_for_effect_gives_up_where_the_clips_are_the_limit() -> None:
     assert stats.seeds_for_effect(-0.05, 0.03**2) == stats.seeds_for_effect(0.05, 0.03**2)
     assert stats.seeds_for_effect(0.05, 0.03**2, prior_df=4) < 6
     assert stats.seeds_for_effect(0.05, 0.03**2, alpha=0.05 / 28) > 6
+    assert stats.seeds_for_effect(0.05, 0.03**2, 0.01**2, max_df=3) > with_clips  # four source videos
 
 
 def test_components_of_a_cell_are_found_again() -> None:
