@@ -48,7 +48,8 @@ def test_k_passes_through_the_classifier_are_k_passes_through_the_net() -> None:
     torch.manual_seed(0)
     head = FusionHead(12, 3, 5, dropout=0.5, width=8).eval()
     features = tuple(torch.randn(4, 12) for _ in range(3))
-    fast = stochastic_passes(head.embed(features), head.classify, 0.5, 4000, Draws(0, 0))
+    with torch.no_grad():
+        fast = stochastic_passes(head.embed(features), head.classify, 0.5, 4000, Draws(0, 0))
     head.train()
     with torch.no_grad():
         slow = torch.stack([head(features).softmax(1) for _ in range(4000)])
