@@ -11,21 +11,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
-import mmap
 import os
 import re
-import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
 from datasets import video_io
+from datasets.clip_packs import Entry, PackWriter, load_index, mapped
 from datasets.contained import Lost, contained
 from datasets.errors import UserError
 from datasets.home import data_home
@@ -34,32 +32,8 @@ from datasets.progress import tracked
 if TYPE_CHECKING:  # the child processes import this module, and need no torch
     from datasets.types import ClipRef
 
-FORMAT = 1
-"""Raised when the index or the pixels of equal settings change; caches of another format are rebuilt."""
-
 PACK_BYTES = 1 << 30
 """A build publishes what it has at this size, so that a killed one loses little."""
-
-
-class Entry(NamedTuple):
-    """One clip in the index: which file it was, and where its frames are or why there are none."""
-
-    sha256: str
-    size: int
-    mtime_ns: int
-    pack: str = ""
-    offset: int = 0
-    frames: int = 0
-    height: int = 0
-    width: int = 0
-    decoder: str = ""
-    flaw: str | None = None
-    error: str | None = None
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of its frames."""
-        return self.frames * self.height * self.width * 3
 
 
 @dataclass(frozen=True)
@@ -90,7 +64,7 @@ class ClipCache:
         self._name = name
         self._entries = entries
         packs = {entry.pack for entry in entries.values()} - {""}
-        self._packs = {pack: _mapped(folder / pack) for pack in packs}
+        self._packs = {pack: mapped(folder / pack) for pack in packs}
         self.errors: dict[str, str] = dict(errors)
         self.flaws: dict[str, str] = {key: entry.flaw for key, entry in entries.items() if entry.flaw}
 
@@ -124,7 +98,7 @@ class ClipCache:
         """
         folder = _folder(name, short_side, home, decoder)
         wanted = {clip.key: clip for clip in clips}
-        entries = _load_index(folder)
+        entries = load_index(folder)
         stale, absent = _to_decode(wanted, entries)
         if stale:
             jobs = {key: _Job(wanted[key].path, short_side, decoder, entries.get(key)) for key in stale}
@@ -146,7 +120,7 @@ class ClipCache:
         decoder: str = "decord",
     ) -> bool:
         """Whether `open` would have nothing to decode: no clip lacks its entry, no file has changed."""
-        entries = _load_index(_folder(name, short_side, home, decoder))
+        entries = load_index(_folder(name, short_side, home, decoder))
         return not any(_to_decode({clip.key: clip for clip in clips}, entries))
 
     def __contains__(self, key: str) -> bool:
@@ -190,11 +164,6 @@ def _folder(name: str, short_side: int, home: Path | None, decoder: str) -> Path
     return (home or data_home()) / "cache" / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{short_side}{suffix}"
 
 
-def _mapped(path: Path) -> NDArray[np.uint8]:
-    with path.open("rb") as file:
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
-
-
 def _to_decode(wanted: Mapping[str, ClipRef], entries: Mapping[str, Entry]) -> tuple[list[str], list[str]]:
     """Keys whose file is not the one in the index, and keys that have neither file nor entry."""
     stale: list[str] = []
@@ -212,41 +181,6 @@ def _to_decode(wanted: Mapping[str, ClipRef], entries: Mapping[str, Entry]) -> t
     return stale, absent
 
 
-def _load_index(folder: Path) -> dict[str, Entry]:
-    """Entries whose frames are there; none where there is no index, a damaged one or another format."""
-    try:
-        stored = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        if stored["format"] != FORMAT:
-            return {}
-        entries = {key: Entry(*values) for key, values in stored["entries"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    sizes = {pack: _size(folder / pack) for pack in {entry.pack for entry in entries.values()} if pack}
-    return {
-        key: entry
-        for key, entry in entries.items()
-        if not entry.pack or entry.offset + entry.bytes <= sizes[entry.pack]
-    }
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def _save_index(folder: Path, entries: Mapping[str, Entry]) -> None:
-    temporary = folder / f".index.{uuid.uuid4().hex}"
-    try:
-        temporary.write_text(
-            json.dumps({"format": FORMAT, "entries": list(entries.items())}), encoding="utf-8"
-        )
-        temporary.replace(folder / "index.json")
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _build(
     folder: Path, jobs: Mapping[str, _Job], name: str, workers: int, progress: bool
 ) -> dict[str, Entry]:
@@ -254,13 +188,13 @@ def _build(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
-            entries = _load_index(folder)
+            entries = load_index(folder)
             # Another process may have decoded them while this one waited for the lock.
             left = {key: job for key, job in jobs.items() if entries.get(key) == job.known}
             if left:
                 results = tracked(_decoded(left, workers), len(left), f"decoding {name}", shown=progress)
                 _write(folder, entries, results)
-            return _load_index(folder)
+            return load_index(folder)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             message = f"the disk of {folder} is full; free some space (what is cached stays usable), or point"
@@ -308,57 +242,17 @@ def _write(folder: Path, entries: dict[str, Entry], results: Generator[tuple[str
     """Writes frames into new packs; publishes what is whole also when it is interrupted."""
     for leftover in folder.glob("*.part"):
         leftover.unlink(missing_ok=True)
-    pack = _Pack(folder, entries)
+    pack = PackWriter(folder, entries)
     try:
         with contextlib.closing(results):
             for key, outcome in results:
-                pack.add(key, outcome)
+                pack.add(key, outcome.entry, outcome.frames)
                 if pack.size >= PACK_BYTES:
                     pack.publish()
-                    pack = _Pack(folder, entries)
+                    pack = PackWriter(folder, entries)
     except BaseException:
         # The first failure is the one to tell: on a full disk even the index may not fit any more.
         with contextlib.suppress(OSError):
             pack.publish()
         raise
     pack.publish()
-
-
-class _Pack:
-    """A pack while it is written; `entries` is the index to which `publish` adds its clips."""
-
-    def __init__(self, folder: Path, entries: dict[str, Entry]) -> None:
-        self._folder = folder
-        self._entries = entries
-        self._new: dict[str, Entry] = {}
-        self._name = f"{uuid.uuid4().hex[:12]}.u8"
-        self._part = folder / f"{self._name}.part"
-        self._file = self._part.open("wb", buffering=0)
-        self.size = 0
-
-    def add(self, key: str, outcome: _Outcome) -> None:
-        entry = outcome.entry
-        if outcome.frames is not None:
-            data = np.ascontiguousarray(outcome.frames).reshape(-1).data
-            written = 0
-            while written < len(data):
-                written += self._file.write(data[written:]) or 0
-            entry = entry._replace(pack=self._name, offset=self.size)
-            self.size += len(data)
-        self._new[key] = entry
-
-    def publish(self) -> None:
-        try:
-            self._file.truncate(self.size)
-            self._file.close()
-            if self.size:
-                self._part.replace(self._folder / self._name)
-            self._entries.update(self._new)
-            _save_index(self._folder, self._entries)
-        finally:
-            self._file.close()
-            self._part.unlink(missing_ok=True)
-        used = {entry.pack for entry in self._entries.values()}
-        for path in self._folder.glob("*.u8"):
-            if path.name not in used:
-                path.unlink(missing_ok=True)

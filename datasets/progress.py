@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 def tracked(items: Iterable[Item], total: int, what: str, *, shown: bool = True) -> Generator[Item]:
     """Passes the items on and shows on standard error how far it is; `what` reads like "decoding x"."""
-    if not shown:
+    if not shown or not total:
         yield from items
     elif sys.stderr.isatty():
         yield from _bar(items, total, what)
