@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench import plugins
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence
 from bench.store import RunFolder, TrialFolder
-from bench.suite import LoadedSuite, Section
+from bench.suite import Entry, LoadedSuite, Section
 from bench.trial import LOST_WORKER, trial_code_hash
 from datasets.errors import UserError, unknown_name
 
@@ -78,6 +78,24 @@ def make_agenda(
     return Agenda(tuple(trials), banner, tuple(held), {} if choice.data else _absent(loaded))
 
 
+def extended(loaded: LoadedSuite, methods: Iterable[str]) -> LoadedSuite:
+    """The suite with an entry, in every section, for each registered method that it does not list.
+
+    So `--methods NAME` runs anybody's method under the suite's protocol, with its own defaults.
+    """
+    entries = [entry for section in loaded.suite.sections.values() for entry in section.entries]
+    known = {entry.label for entry in entries} | {entry.method for entry in entries}
+    new = [name for name in methods if name not in known and name in plugins.methods().names()]
+    if not new:
+        return loaded
+    own = tuple(Entry(label=name, method=name) for name in new)
+    sections = {
+        name: section.model_copy(update={"entries": (*section.entries, *own)})
+        for name, section in loaded.suite.sections.items()
+    }
+    return loaded.model_copy(update={"suite": loaded.suite.model_copy(update={"sections": sections})})
+
+
 def survey(trials: Sequence[PlannedTrial], run: RunFolder) -> dict[str, State]:
     """The state of every trial, by trial id."""
     code: dict[tuple[str, str, str], str] = {}
@@ -106,7 +124,7 @@ def _check_methods(loaded: LoadedSuite, choice: Choice) -> None:
     known = {entry.label for entry in entries} | {entry.method for entry in entries}
     for name in choice.methods or ():
         if name not in known:
-            raise unknown_name("entry or method", name, known, "--methods")
+            raise unknown_name("entry or method", name, {*known, *plugins.methods().names()}, "--methods")
 
 
 def _check_data(loaded: LoadedSuite, choice: Choice) -> None:

@@ -43,6 +43,8 @@ def invoke(arguments: Sequence[str]) -> int:
     before = _stop_on_sigterm()
     try:
         status = get_command(app).main(list(arguments), prog_name=_program(), standalone_mode=False)
+        if status == exit_codes.INTERRUPTED:  # Typer's answer to Ctrl-C
+            print("stopped; what was finished is kept, and the same command goes on", file=sys.stderr)
         return status if isinstance(status, int) else exit_codes.OK
     except UserError as error:
         _say(str(error))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from datasets.splits import make_split
 
 from bench import plugins
 from bench.spec import Frozen, Labels, Protocol, TrialSpec
 from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_seeds
 from datasets.errors import UserError, unknown_name
+from datasets.splits import make_split
 from methods.config import build
 
 

@@ -20,14 +20,18 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def seconds_of(record: Mapping[str, Any]) -> float:
+    """How long a trial took, data and evaluation included."""
+    return sum(float(record.get(name, 0.0)) for name in SECONDS)
+
+
 def result_line(planned: PlannedTrial, record: Mapping[str, Any], number: int, total: int) -> str:
     """`[8/30] synthgym@4 sefar seed=1 top1 54.2 0:32`, or what went wrong."""
     head = f"[{number}/{total}] {planned.line}"
     if record["status"] != "done":
         message = " ".join(str(record.get("message", "")).split())
         return f"{head} FAILED ({record.get('kind')}): {message}"
-    seconds = sum(float(record.get(name, 0.0)) for name in SECONDS)
-    return f"{head} top1 {100 * record['metrics']['top1']:.1f} {clock(seconds)}"
+    return f"{head} top1 {100 * record['metrics']['top1']:.1f} {clock(seconds_of(record))}"
 
 
 class Ticker:
@@ -40,13 +44,15 @@ class Ticker:
 
     def __init__(self, done: int, total: int) -> None:
         self._before, self._number, self._total = done, done, total
-        self._started = time.monotonic()
+        self._started: float | None = None  # when the first trial began: starting Ray is no trial's time
         self._bar: Any = None
         self._task: Any = None
 
     def finished(self, planned: PlannedTrial, record: Mapping[str, Any]) -> None:
         """Reports one trial."""
         self._number += 1
+        if self._started is None:
+            self._started = time.monotonic() - seconds_of(record)
         line = result_line(planned, record, self._number, self._total)
         if self._bar is not None:
             self._bar.update(self._task, completed=self._number, left=self.left())
@@ -58,7 +64,7 @@ class Ticker:
     def left(self) -> str:
         """Estimated time to the end, "" when nothing is left or known."""
         ran, rest = self._number - self._before, self._total - self._number
-        if not ran or not rest:
+        if not ran or not rest or self._started is None:
             return ""
         return clock((time.monotonic() - self._started) / ran * rest)
 

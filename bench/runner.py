@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench import exit_codes, plugins
-from bench.agenda import Agenda, State, make_agenda, survey
+from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.doctor import machine
 from bench.plan import Choice, PlannedTrial, trial_spec
 from bench.progress import Ticker
@@ -49,6 +49,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         UserError: for every mistake of the user; finished trials are kept.
     """
     run = RunFolder(options.out / loaded.suite.name)
+    loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
     with run.lock():
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
         announce(agenda)
@@ -63,6 +64,11 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
             print(f"{kept} trials failed in an earlier run; try them again with --retry-failed")
         report(loaded, run, report_folder(loaded, options.out, options.to))
     return exit_codes.FINDINGS if outcome.failed or kept else exit_codes.OK
+
+
+def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
+    """The suite with the methods, beside its own, that were run in this folder."""
+    return extended(loaded, dict.fromkeys(t.spec.method for t in _last_plan(run) if t.entry == t.spec.method))
 
 
 def announce(agenda: Agenda) -> None:

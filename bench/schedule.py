@@ -143,10 +143,11 @@ def run_trials(
 def resources(spec: TrialSpec, settings: Settings) -> dict[str, float]:
     """CPUs and GPUs that a trial asks for: the threads of its protocol, and one GPU where it uses one."""
     gpus = 1.0 if spec.device == "cuda" else 0.0
-    return {
+    wanted = {
         "cpu": spec.protocol.threads if settings.cpus_per_trial is None else settings.cpus_per_trial,
         "gpu": gpus if settings.gpus_per_trial is None else settings.gpus_per_trial,
     }
+    return {kind: amount for kind, amount in wanted.items() if amount}
 
 
 def available_cpus() -> int:
@@ -276,7 +277,7 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
 
 def _check_resources(offered: Mapping[str, float], need: Mapping[str, Mapping[str, float]]) -> None:
     for kind, option in (("cpu", "--cpus-per-trial"), ("gpu", "--gpus-per-trial")):
-        most = max(job[kind] for job in need.values())
+        most = max(job.get(kind, 0.0) for job in need.values())
         here = offered.get(kind.upper(), 0.0)
         if most > here:
             raise UserError(
@@ -299,7 +300,9 @@ def _tune(board: _Board, need: Mapping[str, Mapping[str, float]], settings: Sett
     ]
     on_gpu = any(trial.spec.device == "cuda" for trial in board.planned.values())
     tune.Tuner(
-        tune.with_resources(_trainable(), lambda config: dict(need[config["job"]["id"]])),
+        tune.with_resources(
+            _trainable(), lambda config: tune.PlacementGroupFactory([dict(need[config["job"]["id"]])])
+        ),
         param_space={"job": tune.grid_search(jobs)},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=settings.max_concurrent,
@@ -327,7 +330,7 @@ def _name(trial: Any) -> str:
 def _trainable() -> type[Any]:
     from ray import tune
 
-    class OneTrial(tune.Trainable):  # type: ignore[misc]
+    class OneTrial(tune.Trainable):
         """A Tune trial of one step, which is one trial of ours."""
 
         def setup(self, config: dict[str, Any]) -> None:
@@ -346,7 +349,7 @@ def _trainable() -> type[Any]:
 def _callback(board: _Board) -> Any:
     from ray import tune
 
-    class Reader(tune.Callback):  # type: ignore[misc]
+    class Reader(tune.Callback):
         """Reads the record of each trial that ended."""
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -40,5 +40,6 @@ def report(
 
     loaded = load_suite(suite)
     run = RunFolder(out / loaded.suite.name)
+    loaded = runner.with_earlier_methods(loaded, run)
     print(f"report: {write_report(loaded, run, runner.report_folder(loaded, out, to), chosen)}")
     return 0

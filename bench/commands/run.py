@@ -50,13 +50,15 @@ def run(
 
     Example: python -m bench run --suite fine_grained --seeds 0-9
     """
+    from bench.suite import load_suite
+
+    loaded = load_suite(suite)
     options.load_plugins(plugin)
     from bench import runner
     from bench.schedule import Settings
-    from bench.suite import load_suite
 
     return runner.run_suite(
-        load_suite(suite),
+        loaded,
         runner.Options(
             choice=options.choice(methods, data, seeds, full, limit_steps),
             out=out,
@@ -91,14 +93,17 @@ def plan(
 
     Example: python -m bench plan --suite fine_grained --seeds 0-9
     """
-    options.load_plugins(plugin)
-    from bench import runner
-    from bench.agenda import make_agenda, survey
-    from bench.store import RunFolder, write_json
     from bench.suite import load_suite
 
     loaded = load_suite(suite)
-    agenda = make_agenda(loaded, options.choice(methods, data, seeds, full, limit_steps))
+    options.load_plugins(plugin)
+    from bench import runner
+    from bench.agenda import extended, make_agenda, survey
+    from bench.store import RunFolder, write_json
+
+    chosen = options.choice(methods, data, seeds, full, limit_steps)
+    loaded = extended(loaded, chosen.methods or ())
+    agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
     states = survey(agenda.trials, RunFolder(out / loaded.suite.name))
     for trial in agenda.trials:
