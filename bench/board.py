@@ -37,7 +37,8 @@ class Row:
         record: wins, ties and losses over seeds against the baseline.
         ranks: rank interval; None where nothing was tested.
         letters: group letters; empty where nothing was tested.
-        bold: in the best group of a board on which some pair is distinguishable.
+        bold: in the best group of a board on which some pair is distinguishable, and never diverged: a row
+            that fails on some seeds is "not shown to be worse" only because it is so uncertain.
     """
 
     entry: Entry
@@ -307,6 +308,9 @@ class _RowMaker:
             return None
         return float(np.mean([self._score(mine[s]) - self._score(base[s]) for s in shared]))
 
+    def _diverged(self, label: str, seeds: Sequence[int]) -> bool:
+        return any(r.status == "diverged" and r.planned.seed in seeds for r in self.records[label])
+
     def compare(self, labels: Sequence[str], seeds: Sequence[int], suite: Suite) -> Families:
         """Both families over the compared rows."""
         correct = np.stack([[self.outcomes[label][seed] for seed in seeds] for label in labels])
@@ -314,6 +318,7 @@ class _RowMaker:
         return compare_all(
             correct,
             labels.index(baseline) if baseline in labels else None,
+            unstable=[i for i, label in enumerate(labels) if self._diverged(label, seeds)],
             clusters=self.scored.clusters if self.scored else None,
             weights=self.weights,
             alpha=suite.alpha,
@@ -343,7 +348,7 @@ class _RowMaker:
                     record=record,
                     ranks=groups.rank_intervals[i] if families.tested else None,
                     letters=groups.letters[i] if families.tested else "",
-                    bold=groups.distinguishable and i in groups.best_group,
+                    bold=groups.distinguishable and i in groups.best_group and not row.diverged,
                 )
             )
         return tuple(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from bench.stats import (
     equivalent,
     holm_by_key,
     seeds_for_effect,
+    two_way_paired_t,
 )
 from bench.stats.checks import Floats
 
@@ -99,6 +100,7 @@ def compare_all(
     correct: NDArray[np.bool_],
     baseline: int | None,
     *,
+    unstable: Collection[int] = (),
     clusters: Sequence[Hashable] | None = None,
     weights: Floats | None = None,
     alpha: float = 0.05,
@@ -109,6 +111,7 @@ def compare_all(
     Args:
         correct: (methods, seeds, clips), rows joined by seed, columns by clip.
         baseline: index of the baseline, None where it has no result.
+        unstable: methods with diverged seeds; their pairs are tested alone, see `_tests`.
         clusters: (clips,) source videos; None where every clip is its own.
         weights: (clips,) summing to 1; None for top-1.
         alpha: level of each family.
@@ -119,7 +122,7 @@ def compare_all(
     means = (correct @ w).mean(1) if weights is not None else correct.mean((1, 2))
     tested = seeds >= MIN_SEEDS and methods > 1
     keys = [(i, j) for i in range(methods) for j in range(i + 1, methods)]
-    tests = board_tests(correct, clusters, weights) if tested else {}
+    tests = _tests(correct, keys, unstable, clusters, weights) if tested else {}
     ours = [key for key in keys if baseline in key]
 
     def family(name: str, members: list[tuple[int, int]]) -> dict[tuple[int, int], Comparison]:
@@ -135,6 +138,30 @@ def compare_all(
         b[i if j == baseline else j] = comparison if j == baseline else _turned(comparison)
     groups = cliques(means, {key: comparison.adjusted_p for key, comparison in pairs.items()}, alpha)
     return Families(against_baseline=b, pairs=pairs, groups=groups, tested=tested)
+
+
+def _tests(
+    correct: NDArray[np.bool_],
+    keys: Sequence[tuple[int, int]],
+    unstable: Collection[int],
+    clusters: Sequence[Hashable] | None,
+    weights: Floats | None,
+) -> dict[tuple[int, int], PairTest]:
+    """The test of every pair.
+
+    Stable methods lend each other seed variance (`board_tests`).  A method that diverged on some seeds and
+    not on others varies by tens of points; lent to the other pairs, that variance would hide every real
+    difference between methods that never diverged.  So its pairs are tested as pairs, and lend nothing.
+    """
+    stable = [i for i in range(len(correct)) if i not in unstable]
+    found: dict[tuple[int, int], PairTest] = {}
+    if len(stable) > 1:
+        for (a, b), test in board_tests(correct[stable], clusters, weights).items():
+            found[stable[a], stable[b]] = test
+    for i, j in keys:
+        if (i, j) not in found:
+            found[i, j] = two_way_paired_t(correct[i], correct[j], clusters, weights)
+    return found
 
 
 def _comparison(

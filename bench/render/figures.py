@@ -68,28 +68,52 @@ def _budgets(boards: Sequence[Board]) -> list[float] | None:
 
 
 def _dots(board: Board, looks: Looks) -> Figure:
-    """One line per entry: every seed a dot, the mean with its interval; bounds and references below."""
-    rows = [*board.ranked, *board.unranked, *board.references, *board.bounds]
+    """One line per entry: the mean with its interval, every seed a dot below it; references under a rule.
+
+    Bounds are named in words: a row far to the right would squeeze all others.
+    """
+    rows = [*board.ranked, *board.unranked, *board.references]
     rows = [row for row in rows if row.mean is not None]
-    figure, ax = _canvas(0.46 * len(rows) + 1.5)
+    figure, ax = _canvas(0.5 * len(rows) + 1.6)
     for y, row in enumerate(rows):
         _seed_dots(ax, row, y, looks)
         _mean(ax, row, y, looks[row.entry.label])
     _entry_axis(ax, [_name(row) for row in rows])
     _separate(ax, len(board.ranked), len(rows))
-    ax.set_xlabel(_accuracy_name(board))
+    ax.set_xlim(*_limits(rows))
+    bounds = [
+        f"{row.entry.label} (all labels): {percent(row.mean.estimate)}"
+        for row in board.bounds
+        if row.mean is not None
+    ]
+    ax.set_xlabel("\n".join([_accuracy_name(board), *bounds]))
     seeds = count(len(board.seeds), "seed")
-    ax.set_title(f"{title(board)}\nsmall: one seed each; large: mean over {seeds} with 95 % interval")
+    ax.set_title(f"{title(board)}\nlarge: mean over {seeds} with 95 % interval; small: one seed each")
     return figure
+
+
+def _limits(rows: Sequence[Row]) -> tuple[float, float]:
+    """The range of an accuracy axis: seeds that did not diverge, and the intervals of rows without such.
+
+    One diverged seed would otherwise squeeze the whole board into a corner; its dot lies outside.
+    """
+    values = [100 * row.scores[seed] for row in rows for seed in row.used if seed not in row.diverged]
+    values += [100 * row.mean.estimate for row in rows if row.mean is not None]
+    for row in rows:
+        if not row.diverged and len(row.used) >= MIN_SEEDS and row.mean is not None:
+            values += [100 * end for end in (row.mean.low, row.mean.high) if end is not None]
+    low, high = max(min(values), 0.0), min(max(values), 100.0)
+    room = 0.05 * max(high - low, 4.0)
+    return low - room, high + room
 
 
 def _seed_dots(ax: Axes, row: Row, y: float, looks: Looks) -> None:
     scores = [100 * row.scores[seed] for seed in row.used]
     # Dots of seeds fan out a little in the order of the seeds: no random jitter, the same bytes each time.
-    offsets = [y + 0.2 * (i / max(len(scores) - 1, 1) - 0.5) for i in range(len(scores))]
+    offsets = [y + 0.27 + 0.1 * (i / max(len(scores) - 1, 1) - 0.5) for i in range(len(scores))]
     look = looks[row.entry.label]
     sns.scatterplot(
-        x=scores, y=offsets, ax=ax, color=look.color, marker=look.marker, s=26, alpha=0.45, linewidth=0
+        x=scores, y=offsets, ax=ax, color=look.color, marker=look.marker, s=22, alpha=0.6, linewidth=0
     )
 
 
@@ -117,21 +141,23 @@ def _against_labels(boards: Sequence[Board], budgets: Sequence[float], looks: Lo
     """Accuracy against the label budget, one line per entry, with intervals and seed dots."""
     ordered = [board for _, board in sorted(zip(budgets, boards, strict=True), key=lambda pair: pair[0])]
     labels = list(dict.fromkeys(row.entry.label for board in ordered for row in board.ranked))
-    figure, ax = _canvas(5.2)
+    figure, ax = _canvas(5.6)
     handles = []
     for i, label in enumerate(labels):
         look = looks[label]
-        shift = 0.055 * (i - (len(labels) - 1) / 2)
+        shift = 0.76 * ((i + 0.5) / len(labels) - 0.5)
         _line(ax, ordered, label, look, shift)
-        handles.append(Line2D([], [], color=look.color, marker=look.marker, label=_wrap(label)))
+        shown = _wrap(_with_diverged(label, ordered))
+        handles.append(Line2D([], [], color=look.color, marker=look.marker, label=shown))
     handles += _bound_lines(ax, ordered, looks)
+    ax.set_ylim(*_limits([row for board in ordered for row in (*board.ranked, *board.bounds)]))
     ax.set_xticks(range(len(ordered)), [_tick(board) for board in ordered])
     ax.set_xlim(-0.45, len(ordered) - 0.55)
     percents = ordered[0].labels.endswith("%")
     ax.set_xlabel("labeled share of each class" if percents else "labels per class")
     ax.set_ylabel(_accuracy_name(ordered[0]))
     ax.grid(visible=False, axis="x")
-    ax.set_title(f"{ordered[0].data}\nsmall: one seed each; large: mean with 95 % interval")
+    ax.set_title(f"{ordered[0].data}\nlarge: mean with 95 % interval; small: one seed each")
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=10)
     return figure
 
@@ -145,7 +171,7 @@ def _line(ax: Axes, boards: Sequence[Board], label: str, look: Look, shift: floa
         x = i + shift
         scores = [100 * row.scores[seed] for seed in row.used]
         sns.scatterplot(
-            x=[x] * len(scores), y=scores, ax=ax, color=look.color, marker=look.marker, s=18, alpha=0.35,
+            x=[x + 0.02] * len(scores), y=scores, ax=ax, color=look.color, marker=look.marker, s=18, alpha=0.35,
             linewidth=0,
         )  # fmt: skip
         low, high = row.mean.low, row.mean.high
@@ -251,7 +277,14 @@ def _separate(ax: Axes, ranked: int, rows: int) -> None:
 
 
 def _name(row: Row) -> str:
-    return _wrap(row.entry.label)
+    diverged = f" ({len(row.diverged)} diverged)" if row.diverged else ""
+    return _wrap(row.entry.label + diverged)
+
+
+def _with_diverged(label: str, boards: Sequence[Board]) -> str:
+    rows = [row for board in boards for row in board.ranked if row.entry.label == label]
+    diverged = sum(len(row.diverged) for row in rows)
+    return f"{label} ({diverged} diverged)" if diverged else label
 
 
 def _wrap(label: str) -> str:

@@ -69,7 +69,8 @@ def pipe(table: Table) -> str:
 
 
 def _numeric(table: Table, column: int) -> bool:
-    return bool(table.rows) and all(RIGHT.fullmatch(row[column]) for row in table.rows)
+    cells = [row[column] for row in table.rows]
+    return any(cell != words.NONE for cell in cells) and all(RIGHT.fullmatch(cell) for cell in cells)
 
 
 def _notes(run: Run, boards: Sequence[Board]) -> list[str]:
@@ -153,7 +154,7 @@ HOW_TO_READ = """## How to read a row
   An interval that leaves out 0 beside a p above the limit is no contradiction: the interval is for one
   comparison, the p for all of them.
 - **wins/ties/losses** counts seeds against the baseline. **seeds** is finished of planned.
-- **Bold** is the best group: not shown to be worse than the highest mean. Where no two entries are shown to
-  differ, nobody is bold.
+- **Bold** is the best group: not shown to be worse than the highest mean, and never diverged. Where no two
+  entries are shown to differ, nobody is bold.
 - **detectable** is the true difference to the baseline that would have been found with a probability of 80 %,
   with this comparison alone and as the strictest one of its family. Not significant does not mean equal."""

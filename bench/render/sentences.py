@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from bench.board import Board, Row
 from bench.families import EFFECT, MIN_SEEDS, Comparison
-from bench.render.words import count, listing, p_equals, percent, ranges
+from bench.render.words import count, listing, name, p_equals, percent, ranges
 
 POWER = "80 %"
 
@@ -24,8 +25,8 @@ def headline(board: Board) -> str:
         return _worse(board, losers[0]) + _also(losers[1:], "worse")
     families = board.families
     if families is not None and families.groups.distinguishable:
-        best = [row.entry.label for row in board.ranked if row.bold]
-        return f"Nothing is shown to differ from the baseline; the best group is {listing(best)}."
+        best = _names([row for row in board.ranked if row.bold])
+        return f"Nothing is shown to differ from the baseline; the best group is {best}."
     return f"No entry is distinguishable from another. {_could_have_shown(board)}"
 
 
@@ -39,8 +40,8 @@ def verdict(board: Board) -> list[str]:
     if not winners and not losers and board.families and not board.families.groups.distinguishable:
         return [headline(board), *_equivalences(board)]
     if others and base is not None:
-        names = listing([row.entry.label for row in others])
-        said.append(f"No difference from {base.entry.label} is shown for {names}. {_could_have_shown(board)}")
+        names = _names(others)
+        said.append(f"No difference from {_name(base)} is shown for {names}. {_could_have_shown(board)}")
     return [*said, *_equivalences(board), _all_pairs(board)]
 
 
@@ -65,7 +66,15 @@ def reservations(board: Board) -> list[str]:
             f"Compared are the seeds that all ranked entries have finished ({ranges(board.seeds)}); results "
             f"of {'seed' if len(left_out) == 1 else 'seeds'} {ranges(left_out)} are in results.csv only."
         )
-    return said + _unfinished(board) + _mixed_code(board)
+    return said + _unfinished(board) + _no_claim(board) + _mixed_code(board)
+
+
+def _name(row: Row) -> str:
+    return name(row.entry.label)
+
+
+def _names(rows: Sequence[Row]) -> str:
+    return listing([_name(row) for row in rows])
 
 
 def _verdicts(board: Board) -> tuple[list[Row], list[Row], list[Row]]:
@@ -100,23 +109,23 @@ def _compared(board: Board, row: Row, verb: str) -> str:
         return ""
     low, high = (c.low, c.high) if c.estimate > 0 else (-c.high, -c.low)
     note = f" ({row.entry.note})" if row.entry.note else ""
-    after = f"after Holm over {c.size} tests" if c.size > 1 else "one test"
+    after = f" after Holm over {c.size} tests" if c.size > 1 else ""
     return (
-        f"{row.entry.label}{note} {verb} {base.entry.label} by {percent(abs(c.estimate))} points "
-        f"(95 % interval {percent(low)} to {percent(high)}, {p_equals(c.adjusted_p)}, {after})."
+        f"{_name(row)}{note} {verb} {_name(base)} by {percent(abs(c.estimate))} points "
+        f"(95 % interval {percent(low)} to {percent(high)}, {p_equals(c.adjusted_p)}{after})."
     )
 
 
 def _also(rows: list[Row], word: str) -> str:
     if not rows:
         return ""
-    parts = [f"{row.entry.label} (by {percent(abs(_estimate(row)))})" for row in rows]
+    parts = [f"{_name(row)} (by {percent(abs(_estimate(row)))})" for row in rows]
     return f" Also {word}: {listing(parts)}."
 
 
 def _untested(board: Board) -> str:
     if len(board.ranked) < 2:
-        return f"Only {board.ranked[0].entry.label} has results: there is nothing to compare it with."
+        return f"Only {_name(board.ranked[0])} has results: there is nothing to compare it with."
     return (
         f"Insufficient seeds: the entries have {count(len(board.seeds), 'finished seed')} in common, and "
         f"with fewer than {MIN_SEEDS} no claim is made."
@@ -125,27 +134,46 @@ def _untested(board: Board) -> str:
 
 def _could_have_shown(board: Board) -> str:
     """The difference that this cell could have shown, and the seeds that would show 5 points."""
-    comparisons = [row.to_baseline for row in board.ranked if row.to_baseline is not None]
-    family = comparisons or list(board.families.pairs.values() if board.families else ())
+    rows = [row for row in board.ranked if row.to_baseline is not None]
+    # A row that diverged could have shown next to nothing; it would speak for all the others.
+    steady = [row.to_baseline for row in rows if not row.diverged] or [row.to_baseline for row in rows]
+    against_baseline = [c for c in steady if c is not None]
+    family = against_baseline or list(board.families.pairs.values() if board.families else ())
     known = [c for c in family if c.detectable_in_family is not None]
     clips = len(board.scored.clips) if board.scored else 0
     if not known:
         return "The test set is too coarse, or too small, to say what could have been shown."
-    least = max(c.detectable_in_family or 0.0 for c in known)
-    target = "to the baseline" if comparisons else "between two entries"
+    most = max(c.detectable_in_family or 0.0 for c in known)
+    target = "to the baseline" if against_baseline else "between two entries"
     said = (
-        f"With {count(len(board.seeds), 'seed')} and {count(clips, 'test clip')}, a difference {target} of "
-        f"{percent(least)} points would have been found with a probability of {POWER}"
+        f"With {count(len(board.seeds), 'seed')} and {count(clips, 'test clip')}, a true difference {target} "
+        f"of {percent(most)} points would have been found with a probability of {POWER}"
     )
-    if least <= EFFECT or not comparisons:
+    if most <= EFFECT or not against_baseline:
         return f"{said}; smaller ones may well exist."
     needed = [c.seeds_needed for c in known]
+    points = f"{100 * EFFECT:.0f} points"
     if None in needed:
-        return f"{said}; for {100 * EFFECT:.0f} points it takes more test clips, not only more seeds."
-    most = max(n for n in needed if n is not None)
-    if most <= len(board.seeds):
-        return f"{said}; smaller ones may well exist."
-    return f"{said}; about {most} seeds would show {100 * EFFECT:.0f} points."
+        return f"{said}; for {points} it takes more test clips, not only more seeds."
+    seeds = max(n for n in needed if n is not None)
+    if seeds <= len(board.seeds):  # the estimate of the seeds is rougher than that of this very cell
+        return f"{said}; a few more seeds should show {points}."
+    return f"{said}; about {seeds} seeds would show {points}."
+
+
+def _no_claim(board: Board) -> list[str]:
+    """Pairs that were tested and allow no claim, by reason."""
+    if board.families is None or not board.tested:
+        return []
+    rows = dict(zip(board.families.groups.order, board.ranked, strict=True))
+    pairs: dict[str, list[str]] = defaultdict(list)
+    for (i, j), c in board.families.pairs.items():
+        if c.test is not None and c.test.reason is not None:
+            pairs[c.test.reason].append(f"{_name(rows[i])} against {_name(rows[j])}")
+    return [
+        f"No claim is made for {listing(found) if len(found) <= 4 else count(len(found), 'pair')}: {reason}."
+        for reason, found in pairs.items()
+    ]
 
 
 def _equivalences(board: Board) -> list[str]:
@@ -153,9 +181,9 @@ def _equivalences(board: Board) -> list[str]:
     rows = [row for row in board.ranked if row.to_baseline is not None and row.to_baseline.equivalent]
     if not rows or base is None:
         return []
-    names = listing([row.entry.label for row in rows])
+    names = _names(rows)
     margin = board.suite.equivalence_points
-    return [f"Equivalent to {base.entry.label} within ±{margin:g} points: {names}."]
+    return [f"Equivalent to {_name(base)} within ±{margin:g} points: {names}."]
 
 
 def _all_pairs(board: Board) -> str:
@@ -169,12 +197,11 @@ def _all_pairs(board: Board) -> str:
             f"Of all {size} pairs no two entries can be told apart (family A is the stricter one), so nobody "
             "is bold."
         )
-    best = [row.entry.label for row in board.ranked if row.bold]
+    best = [row for row in board.ranked if row.bold]
     if len(best) == 1:
-        return f"Of all {size} pairs: {best[0]} is the best group (bold) alone."
-    return (
-        f"Of all {size} pairs: the best group (bold) is {listing(best)}; within it nobody is shown to lead."
-    )
+        return f"Of all {size} pairs: {_name(best[0])} is the best group (bold) alone."
+    names = _names(best)
+    return f"Of all {size} pairs: the best group (bold) is {names}; within it nobody is shown to lead."
 
 
 def _unfinished(board: Board) -> list[str]:
@@ -187,12 +214,13 @@ def _unfinished(board: Board) -> list[str]:
                 causes[record.cause].append(record.planned.seed)
         for cause, seeds in causes.items():
             noun = "seed" if len(seeds) == 1 else "seeds"
-            said.append(f"{row.entry.label}, {noun} {ranges(seeds)}: no result ({_short(cause)}).")
+            said.append(f"{_name(row)}, {noun} {ranges(seeds)}: no result ({_short(cause)}).")
         if row.diverged:
             noun = "seed" if len(row.diverged) == 1 else "seeds"
             said.append(
-                f"{row.entry.label}, {noun} {ranges(row.diverged)}: diverged, which is an outcome and is "
-                "scored at chance level (one class for every clip)."
+                f"{_name(row)}, {noun} {ranges(row.diverged)}: diverged, which is an outcome and is "
+                "scored at chance level (one class for every clip). Its pairs are tested without borrowing "
+                "variance from, or lending it to, the others."
             )
     return said
 

@@ -30,9 +30,9 @@ def ranking(board: Board) -> Table:
         "group",
         "entry",
         f"{measure(board)} % (95 %)",
-        f"vs. {base.entry.label}: points (95 %)" if base else "vs. baseline",
+        f"vs. {base.entry.label} (95 %)" if base else "vs. baseline",
         "p (B)",
-        "vs. best: points (95 %)",
+        "vs. best (95 %)",
         "p (A)",
         "wins/ties/losses",
         "seeds",
@@ -144,7 +144,7 @@ def seconds(done: Mapping[str, object]) -> float:
 def apart(board: Board, rows: Sequence[Row]) -> Table:
     """Rows outside the families: bounds, references."""
     base = board.baseline.entry.label if board.baseline else "baseline"
-    header = ("entry", f"{measure(board)} % (95 %)", f"vs. {base}: points, untested", "seeds", "note")
+    header = ("entry", f"{measure(board)} % (95 %)", f"vs. {base} (untested)", "seeds", "note")
     body = tuple(
         (
             row.entry.label,

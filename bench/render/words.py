@@ -13,7 +13,8 @@ NONE = "–"
 
 def percent(fraction: float) -> str:
     """`71.5` for 0.7154."""
-    return f"{100 * fraction:.1f}"
+    text = f"{100 * fraction:.1f}"
+    return "0.0" if text == "-0.0" else text
 
 
 def signed(fraction: float) -> str:
@@ -62,6 +63,11 @@ def difference(comparison: Comparison | None) -> str:
 def listing(items: Sequence[str]) -> str:
     """`a, b and c`."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def name(label: str) -> str:
+    """A label inside a sentence: in quotes where it could be taken for two."""
+    return f"“{label}”" if "," in label or " and " in label else label
 
 
 def ranges(numbers: Iterable[int]) -> str:
