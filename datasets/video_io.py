@@ -27,6 +27,8 @@ FrameReader = Callable[[Path], Iterator[Frame]]
 """path -> RGB frames (H, W, 3), upright, in decode order; raises UndecodableError."""
 
 _CHUNK_BYTES = 32 << 20
+_SILENT_PACKETS = {"mpeg4", "vp8", "vp9", "av1"}
+"""Codecs in which a packet may show nothing by design (packed B-frames, alternate references)."""
 
 
 class UndecodableError(Exception):
@@ -124,8 +126,8 @@ def decode(path: Path, short_side: int | None = None, decoder: str = "decord") -
     frames = _collect(_read_pyav(path), short_side)
     if frames is None:
         raise UndecodableError(path, "none of its frames can be decoded")
-    if flaw is None and len(frames) < facts.shown // 2:
-        flaw = f"only {len(frames)} of its {facts.shown} frames can be decoded"
+    if flaw is None and len(frames) < facts.shown and facts.codec not in _SILENT_PACKETS:
+        flaw = f"{len(frames)} of its {facts.shown} frames can be decoded"
     return Decoded(frames, "pyav", flaw)
 
 

@@ -1,0 +1,203 @@
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datasets import clip_cache, clip_packs, video_io
+from datasets.clip_cache import ClipCache
+from datasets.errors import UserError
+from datasets.types import ClipRef
+
+Make = Callable[..., ClipRef]
+
+
+def open_cache(clips: list[ClipRef], home: Path, **options: object) -> ClipCache:
+    return ClipCache.open(clips, "mine", 32, home=home, progress=False, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def no_decoding(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    def refuse(*_: object) -> None:
+        raise AssertionError("decoded again")
+
+    return lambda: monkeypatch.setattr(video_io, "decode", refuse)
+
+
+def test_cached_frames_are_the_decoded_ones(clip: Make, home: Path) -> None:
+    clips = [clip("a.mp4", seed=1), clip("sub/b.mp4", seed=2, count=5, height=80)]
+    cache = open_cache(clips, home)
+    for one in clips:
+        expected = video_io.decode(one.path, 32).frames
+        np.testing.assert_array_equal(cache.frames(one.key), expected)
+        assert cache.frame_count(one.key) == len(expected)
+        assert one.key in cache
+
+
+def test_frames_cannot_be_changed(clip: Make, home: Path) -> None:
+    cache = open_cache([clip("a.mp4")], home)
+    with pytest.raises(ValueError, match="read-only"):
+        cache.frames("a.mp4")[0] = 0
+
+
+def test_a_complete_cache_needs_neither_decoder_nor_files(
+    clip: Make, home: Path, tmp_path: Path, no_decoding: Callable[[], None]
+) -> None:
+    clips = [clip("a.mp4"), clip("b.mp4", seed=3)]
+    assert not ClipCache.complete(clips, "mine", 32, home)
+    frames = open_cache(clips, home).frames("b.mp4").copy()
+    no_decoding()
+    shutil.rmtree(tmp_path / "videos")
+    assert ClipCache.complete(clips, "mine", 32, home)
+    np.testing.assert_array_equal(open_cache(clips, home).frames("b.mp4"), frames)
+
+
+def test_opening_a_complete_cache_imports_no_decoder(clip: Make, home: Path) -> None:
+    one = clip("a.mp4")
+    open_cache([one], home)
+    code = (
+        "import sys; from pathlib import Path; from datasets.clip_cache import ClipCache\n"
+        "from datasets.types import ClipRef\n"
+        f"cache = ClipCache.open([ClipRef('a.mp4', Path({str(one.path)!r}), 0, '')], 'mine', 32)\n"
+        "print(cache.frame_count('a.mp4'), {'av', 'decord', 'cv2'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["12", "set()"]
+
+
+def test_only_new_and_changed_clips_are_decoded(
+    clip: Make, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = clip("a.mp4", seed=1), clip("b.mp4", seed=2)
+    before = open_cache([a, b], home).frames("a.mp4").copy()
+    decoded: list[str] = []
+    real = video_io.decode
+    monkeypatch.setattr(
+        video_io, "decode", lambda path, *rest: decoded.append(path.name) or real(path, *rest)
+    )
+    b, c = clip("b.mp4", seed=7, count=4), clip("c.mp4")
+    os.utime(a.path, (1, 1))  # the same content with another time is not decoded again
+    cache = open_cache([a, b, c], home)
+    assert sorted(decoded) == ["b.mp4", "c.mp4"]
+    assert cache.frame_count("b.mp4") == 4
+    np.testing.assert_array_equal(cache.frames("a.mp4"), before)
+
+
+def test_two_sets_of_clips_share_a_cache_without_decoding_in_turns(
+    clip: Make, home: Path, no_decoding: Callable[[], None]
+) -> None:
+    a, b = clip("a.mp4"), clip("b.mp4")
+    open_cache([a], home)
+    open_cache([b], home)
+    no_decoding()
+    open_cache([a], home)
+    with pytest.raises(UserError, match="not among the clips"):
+        open_cache([b], home).frames("a.mp4")
+
+
+def test_another_size_is_another_cache(clip: Make, home: Path) -> None:
+    one = clip("a.mp4")
+    assert open_cache([one], home).frames("a.mp4").shape[1] == 32
+    assert ClipCache.open([one], "mine", 48, home, progress=False).frames("a.mp4").shape[1] == 48
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bad_files_are_recorded_with_their_reason(
+    clip: Make, home: Path, tmp_path: Path, workers: int
+) -> None:
+    good = clip("good.mp4")
+    bad = ClipRef("bad.mp4", tmp_path / "bad.mp4", 0, "")
+    bad.path.write_text("no video")
+    missing = ClipRef("missing.mp4", tmp_path / "missing.mp4", 0, "")
+    cache = open_cache([good, bad, missing], home, workers=workers)
+    assert cache.frame_count("good.mp4") == 12
+    assert set(cache.errors) == {"bad.mp4", "missing.mp4"}
+    assert "readable video" in cache.errors["bad.mp4"]
+    assert cache.errors["missing.mp4"] == "the file does not exist"
+    with pytest.raises(UserError, match=r"'bad.mp4' of 'mine' cannot be decoded: .*readable"):
+        cache.frames("bad.mp4")
+
+
+def test_a_bad_file_that_was_replaced_is_decoded(clip: Make, home: Path, tmp_path: Path) -> None:
+    bad = ClipRef("a.mp4", tmp_path / "videos" / "a.mp4", 0, "")
+    bad.path.parent.mkdir()
+    bad.path.write_text("no video")
+    assert open_cache([bad], home).errors
+    clip("a.mp4")
+    assert not open_cache([bad], home).errors
+
+
+def crash_on_bad(job: clip_cache._Job) -> clip_cache._Outcome:
+    """Stands for a decoder that takes its process down; runs in a child."""
+    if job.path.name == "bad.mp4":
+        os._exit(11)
+    return clip_cache._decode(job)
+
+
+def test_a_crashing_decoder_costs_one_clip(clip: Make, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = [clip(f"{name}.mp4") for name in ("a", "bad", "c", "d")]
+    monkeypatch.setattr(clip_cache, "_decode", crash_on_bad)
+    cache = open_cache(clips, home, workers=2)
+    assert cache.errors == {"bad.mp4": "its decoder crashed (exit code 11)"}
+    assert all(cache.frame_count(f"{name}.mp4") == 12 for name in "acd")
+
+
+@pytest.mark.parametrize("stop", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_what_was_written_before_an_interruption_stays_usable(
+    clip: Make, home: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    clips = [clip(f"{name}.mp4", seed=place) for place, name in enumerate("abcd")]
+    first = open_cache(clips[:1], home).frames("a.mp4").copy()
+    add = clip_packs.PackWriter.add
+
+    def add_until(writer: clip_packs.PackWriter, key: str, *rest: object) -> None:
+        if key == "d.mp4":
+            raise stop
+        add(writer, key, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(clip_packs.PackWriter, "add", add_until)
+    if isinstance(stop, OSError):
+        with pytest.raises(UserError, match=r"disk of .* is full"):
+            open_cache(clips, home)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            open_cache(clips, home)
+    assert ClipCache.complete(clips[:3], "mine", 32, home)
+    np.testing.assert_array_equal(open_cache(clips[:3], home).frames("a.mp4"), first)
+    monkeypatch.undo()
+    assert open_cache(clips, home).frame_count("d.mp4") == 12
+    assert not list(home.rglob("*.part"))
+
+
+@pytest.mark.parametrize("damage", ["index", "pack", "no pack"])
+def test_a_damaged_cache_is_made_again(clip: Make, home: Path, damage: str) -> None:
+    one = clip("a.mp4")
+    frames = open_cache([one], home).frames("a.mp4").copy()
+    pack = next(home.rglob("*.u8"))
+    if damage == "index":
+        next(home.rglob("index.json")).write_text('{"format": 1, "entries": [["a.mp4", [1,')
+    elif damage == "pack":
+        pack.write_bytes(pack.read_bytes()[:100])
+    else:
+        pack.unlink()
+    np.testing.assert_array_equal(open_cache([one], home).frames("a.mp4"), frames)
+    assert len(list(home.rglob("*.u8"))) == 1  # the pack to which nothing points is gone
+
+
+def test_large_builds_are_published_in_parts(clip: Make, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip_cache, "PACK_BYTES", 12 * 32 * 48 * 3)
+    clips = [clip(f"{name}.mp4", seed=place) for place, name in enumerate("abc")]
+    cache = open_cache(clips, home)
+    assert len(list(home.rglob("*.u8"))) == 3
+    for one in clips:
+        np.testing.assert_array_equal(cache.frames(one.key), video_io.decode(one.path, 32).frames)
+
+
+def test_a_name_cannot_leave_the_data_home(clip: Make, home: Path, tmp_path: Path) -> None:
+    ClipCache.open([clip("a.mp4")], "../../escape", 32, home, progress=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "videos"}
