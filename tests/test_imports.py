@@ -1,0 +1,105 @@
+"""Who may import whom, and what importing a package must not pull in."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "datasets": {"datasets"},
+    "methods": {"methods", "datasets"},
+    "sefar": {"sefar", "methods", "datasets"},
+    "bench": {"bench", "methods", "datasets"},
+}
+HEAVY = ("ray", "decord", "av", "torchcodec", "cv2", "matplotlib", "pandas", "timm")
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything a file imports, at its top or inside of functions."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno} imports relatively"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def plugins_of(kind: str) -> dict[str, str]:
+    """Name -> module of our own entry points."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = re.search(rf'\[project\.entry-points\."sefar_bench\.{kind}"\]\n(.*?)\n\n', text, re.DOTALL)
+    assert section is not None
+    return dict(re.findall(r'^(\w+) = "([\w.]+):\w+"$', section[1], re.MULTILINE))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_packages_import_in_one_direction(package: str) -> None:
+    ours = set(ALLOWED)
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line} imports {name}"
+        for file in modules(package)
+        for line, name in imported(file)
+        if name.split(".")[0] in ours - ALLOWED[package]
+    ]
+    assert wrong == []
+
+
+def test_bench_imports_no_method_and_no_data_set() -> None:
+    plugins = {*plugins_of("methods").values(), *plugins_of("datasets").values()}
+    assert {"methods.fixmatch", "sefar.method", "datasets.synthgym"} <= plugins
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line} imports {name}"
+        for file in modules("bench")
+        for line, name in imported(file)
+        if name in plugins or name.rpartition(".")[0] in plugins
+    ]
+    assert wrong == []
+
+
+def test_bench_names_no_method_and_no_data_set() -> None:
+    names = {*plugins_of("methods"), *plugins_of("datasets")}
+    assert {"fixmatch", "sefar", "synthgym"} <= names
+    other_things = {("bench/code_hash.py", "sefar"), ("bench/conformance.py", "supervised")}  # package, loss
+    wrong = []
+    for file in modules("bench"):
+        place = file.relative_to(ROOT).as_posix()
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        wrong += [
+            f"{place}:{node.lineno} names '{node.value}'"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and node.value in names
+            and (place, node.value) not in other_things
+        ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("names", "others"),
+    [
+        (
+            "datasets.loader, datasets.augment, datasets.sampling, methods.base, methods.fixmatch, "
+            "methods.svformer, methods.mean_teacher, methods.softmatch",
+            {"sefar", "bench"},
+        ),
+        ("sefar.method", {"bench"}),
+    ],
+)
+def test_importing_a_method_pulls_in_no_decoder_and_no_scheduler(names: str, others: set[str]) -> None:
+    code = f"import sys, {names}; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert sorted({*HEAVY, *others} & set(done.stdout.split())) == []
