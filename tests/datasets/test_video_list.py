@@ -1,0 +1,151 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datasets.errors import UserError
+from datasets.types import UNKNOWN, ClipRef
+from datasets.video_list import ListEntry, VideoListSet, read_list
+
+
+def listed(folder: Path, name: str, text: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def pairs(path: Path, labeled: bool = True) -> list[tuple[str, str | None]]:
+    return [(line.file, line.label) for line in read_list(path, labeled)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.mp4 0\nb.mp4 1\n", [("a.mp4", "0"), ("b.mp4", "1")]),
+        ("a.mp4,0\nb.mp4, 1", [("a.mp4", "0"), ("b.mp4", "1")]),
+        ("a.mp4\t0\r\nb.mp4\t1\r\n", [("a.mp4", "0"), ("b.mp4", "1")]),
+        ("a.mp4   0  \n\n# comment\n  b.mp4 1", [("a.mp4", "0"), ("b.mp4", "1")]),
+        ("my clips/a b.mp4 0\nc.mp4 1", [("my clips/a b.mp4", "0"), ("c.mp4", "1")]),
+        ("a b.mp4,back tuck\nc.mp4,pike", [("a b.mp4", "back tuck"), ("c.mp4", "pike")]),
+        ("a, b.mp4 0\nc.mp4 1", [("a, b.mp4", "0"), ("c.mp4", "1")]),
+        ("path,label\na.mp4,0", [("a.mp4", "0")]),
+        ("\ufeffa.mp4 0", [("a.mp4", "0")]),
+        ("fight\\a.mp4 0", [("fight/a.mp4", "0")]),
+    ],
+)
+def test_forms_of_lists(tmp_path: Path, text: str, expected: list[tuple[str, str]]) -> None:
+    assert pairs(listed(tmp_path, "l.txt", text)) == expected
+
+
+def test_lines_are_counted_as_editors_count_them(tmp_path: Path) -> None:
+    lines = read_list(listed(tmp_path, "l.txt", "# head\r\n\r\na.mp4 0\r\nb.mp4 1"))
+    assert [line.number for line in lines] == [3, 4]
+
+
+def test_unlabeled_lists_may_have_no_labels(tmp_path: Path) -> None:
+    assert pairs(listed(tmp_path, "l.txt", "a.mp4\nmy clip.mp4\nb.mp4 1"), labeled=False) == [
+        ("a.mp4", None),
+        ("my clip.mp4", None),
+        ("b.mp4", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.mp4 0\nb.mp4\n", r"l\.txt:2: expected 'path label', found 1 column"),
+        ("a.mp4,0\nb.mp4,4,1\n", r"l\.txt:2: .* found 3 column"),
+        ("a.mp4 0\nb.mp4 120 1\n", r"l\.txt:2: .* found 3 column"),
+        ("a.mp4 0\n\nb.mp4 1\na.mp4 1", r"l\.txt:4: 'a.mp4' is already in line 1"),
+        ("", "has no clips"),
+        ("# nothing\n", "has no clips"),
+        (b"\xff\xfe\x00a", "no UTF-8 text"),
+    ],
+)
+def test_mistakes_name_file_and_line(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_list(listed(tmp_path, "l.txt", text))
+
+
+def test_a_missing_list_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"l\.txt cannot be read"):
+        read_list(tmp_path / "l.txt")
+
+
+def made(folder: Path, train: str, test: str, **other: str) -> VideoListSet:
+    files = {
+        role: listed(folder, f"{role}.txt", text)
+        for role, text in {**other, "train": train, "test": test}.items()
+    }
+    return VideoListSet(ListEntry(name="mine", root=folder / "videos", **files))  # type: ignore[arg-type]
+
+
+def test_roles_and_labels(tmp_path: Path) -> None:
+    table = made(
+        tmp_path, "x/a.mp4 tuck\nb.mp4 pike", "c.mp4 tuck", unlabeled="d.mp4\ne.mp4 -1\nf.mp4 tuck"
+    ).table()
+    assert table.classes == ("pike", "tuck")
+    assert table.train[0] == ClipRef("x/a.mp4", tmp_path / "videos" / "x" / "a.mp4", 1, "x/a.mp4")
+    assert [clip.label for clip in table.train] == [1, 0]
+    assert [clip.label for clip in table.unlabeled or ()] == [UNKNOWN, UNKNOWN, 1]
+    assert table.pinned
+
+
+def test_without_an_unlabeled_list_the_training_list_is_a_pool(tmp_path: Path) -> None:
+    table = made(tmp_path, "a.mp4 0\nb.mp4 1", "c.mp4 1", validation="d.mp4 0").table()
+    assert table.unlabeled is None
+    assert not table.pinned
+    assert [clip.key for clip in table.validation] == ["d.mp4"]
+
+
+def test_numbers_are_in_numeric_order_and_gaps_make_no_classes(tmp_path: Path) -> None:
+    table = made(tmp_path, "a.mp4 10\nb.mp4 2\nc.mp4 1", "d.mp4 2").table()
+    assert table.classes == ("1", "2", "10")
+    assert table.test[0].label == 1
+
+
+def test_a_classes_file_names_the_numbers(tmp_path: Path) -> None:
+    table = made(tmp_path, "a.mp4 0\nb.mp4 2", "d.mp4 1", classes="zero\none\ntwo\n").table()
+    assert table.classes == ("zero", "one", "two")
+    assert [clip.label for clip in (*table.train, *table.test)] == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ({"train": "a.mp4 0\nb.mp4 1", "test": "c.mp4 1\nd.mp4 7"}, r"test\.txt:2: .*'7'"),
+        ({"train": "a.mp4 tuck", "test": "c.mp4 tukc"}, r"test\.txt:1: .*'tukc'\. Did you mean 'tuck'"),
+        ({"train": "a.mp4 0", "test": "c.mp4 -1"}, r"test\.txt:1: .*'-1'"),
+        ({"train": "a.mp4 0\nb.mp4 -2", "test": "c.mp4 0"}, r"train\.txt:2: the label -2 is negative"),
+        ({"train": "a.mp4 0\nb.mp4 3", "test": "c.mp4 0", "classes": "x\ny\nz"}, r"train\.txt:2: .* 0 to 2"),
+        (
+            {"train": "a.mp4 0", "test": "c.mp4 0", "classes": "x\ny\nx"},
+            r"classes\.txt:3: class 'x' .* line 1",
+        ),
+    ],
+)
+def test_wrong_labels_name_file_and_line(tmp_path: Path, lists: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        made(tmp_path, **lists).table()
+
+
+def test_absolute_paths_below_the_root_have_relative_keys(tmp_path: Path) -> None:
+    root = tmp_path / "videos"
+    table = made(tmp_path, f"{root}/a.mp4 0", "c.mp4 0").table()
+    assert table.train[0].key == "a.mp4"
+    assert table.train[0].path == root / "a.mp4"
+
+
+def test_a_missing_root_is_refused_and_a_few_missing_files_are_not(
+    tmp_path: Path, clip: Callable[..., ClipRef]
+) -> None:
+    dataset = made(tmp_path, "a.mp4 0\nb.mp4 0", "c.mp4 0")
+    assert not dataset.present()
+    with pytest.raises(UserError, match="--root"):
+        dataset.prepare()
+    clip("a.mp4")
+    with pytest.raises(UserError, match=r"2 of 3 clips .*'b\.mp4'.*--root"):
+        dataset.prepare()
+    clip("b.mp4")
+    dataset.prepare()
+    assert dataset.present()
