@@ -1,0 +1,207 @@
+"""`bench run`, `plan`, `report` and `trial`, as a user meets them; Ray is replaced, see conftest."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.store import RunFolder, read_json, write_json
+
+LINE = r"\[\d+/\d+\] synthgym_tiny@2 (supervised|fixmatch) seed=\d top1 \d+\.\d \d+:\d\d"
+
+
+def test_a_run_does_everything_once_and_reports(bench: Any) -> None:
+    suite = bench.suite()
+    first = bench("run", "--suite", suite)
+    assert first.status == 0, first.err
+    assert len(re.findall(LINE, first.out)) == 4
+    report = bench.folder / "runs/tiny/report/leaderboard.md"
+    assert f"report: {report.relative_to(bench.folder)}" in first.out
+    assert "fixmatch" in report.read_text(encoding="utf-8")
+    assert {p.name for p in (bench.folder / "runs/tiny").iterdir()} >= {"plan.json", "env.json", "trials"}
+    again = bench("run", "--suite", suite)
+    assert again.status == 0
+    assert "all 4 trials are done" in again.out
+    assert len(bench.executed) == 4
+
+
+def test_plan_tells_what_is_done_and_what_is_missing(bench: Any) -> None:
+    suite = bench.suite()
+    assert "4 missing" in bench("plan", "--suite", suite).out
+    bench("run", "--suite", suite, "--seeds", "1")
+    out = bench("plan", "--suite", suite).out
+    assert "2 done, 0 stale, 0 failed, 2 missing" in out
+    assert re.search(r"done +synthgym_tiny@2 fixmatch seed=1", out)
+    assert re.search(r"missing +synthgym_tiny@2 fixmatch seed=0", out)
+
+
+def test_seeds_of_two_sittings_share_a_board(bench: Any) -> None:
+    suite = bench.suite()
+    bench("run", "--suite", suite, "--seeds", "0")
+    bench("run", "--suite", suite, "--seeds", "1")
+    plan = read_json(bench.folder / "runs/tiny/plan.json")
+    assert sorted((t["entry"], t["seed"]) for t in plan["trials"]) == [
+        ("fixmatch", 0),
+        ("fixmatch", 1),
+        ("supervised", 0),
+        ("supervised", 1),
+    ]
+    results = (bench.folder / "runs/tiny/report/results.csv").read_text(encoding="utf-8")
+    assert results.count("fixmatch") >= 2
+
+
+def test_trials_of_a_changed_entry_leave_the_board(bench: Any) -> None:
+    bench("run", "--suite", bench.suite(), "--seeds", "0")
+
+    def retune(content: dict[str, Any]) -> None:
+        content["sections"]["embedded"]["entries"][1]["config"] = {"threshold": 0.7}
+
+    bench("run", "--suite", bench.suite(retune), "--seeds", "1")
+    plan = read_json(bench.folder / "runs/tiny/plan.json")
+    assert sorted((t["entry"], t["seed"]) for t in plan["trials"]) == [
+        ("fixmatch", 1),
+        ("supervised", 0),
+        ("supervised", 1),
+    ]
+
+
+def test_methods_take_the_baseline_along(bench: Any) -> None:
+    bench("run", "--suite", bench.suite(), "--methods", "fixmatch", "--seeds", "0")
+    assert sorted(bench.executed) == ["synthgym_tiny@2 fixmatch seed=0", "synthgym_tiny@2 supervised seed=0"]
+
+
+def test_limited_steps_are_stamped_and_barred(bench: Any) -> None:
+    answer = bench("run", "--suite", bench.suite(), "--limit-steps", "1", "--seeds", "0")
+    assert answer.status == 0, answer.err
+    for done in (bench.folder / "runs/tiny/trials").glob("*/done.json"):
+        assert read_json(done)["spec"]["limited"] is True
+    assert "limit-steps" in (bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8")
+
+
+def _change_code(folder: Path) -> None:
+    """Pretends that the trials were done by other code."""
+    for done in folder.glob("trials/*/done.json"):
+        write_json(done, {**read_json(done), "code_hash": "0" * 16})
+
+
+def test_stale_trials_wait_for_a_decision(bench: Any) -> None:
+    suite = bench.suite()
+    bench("run", "--suite", suite)
+    _change_code(bench.folder / "runs/tiny")
+    assert "4 stale" in bench("plan", "--suite", suite).out
+    stopped = bench("run", "--suite", suite)
+    assert stopped.status == 1
+    assert "--stale redo" in stopped.sentence and "--stale keep" in stopped.sentence
+    assert len(bench.executed) == 4
+    assert bench("run", "--suite", suite, "--stale", "keep").status == 0
+    assert len(bench.executed) == 4
+    assert bench("run", "--suite", suite, "--stale", "redo").status == 0
+    assert len(bench.executed) == 8
+    assert "4 done, 0 stale" in bench("plan", "--suite", suite).out
+
+
+PLUGIN = """
+from methods.supervised import Supervised
+
+class Breaks(Supervised):
+    name = "breaks"
+    def step(self, batch, progress):
+        raise ValueError("the third wheel came off")
+
+class Plain(Supervised):
+    name = "plain"
+"""
+
+
+def test_a_failed_trial_is_a_record_and_the_others_go_on(bench: Any) -> None:
+    plugin = bench.folder / "wheels.py"
+    plugin.write_text(PLUGIN, encoding="utf-8")
+
+    def add(content: dict[str, Any]) -> None:
+        entries = content["sections"]["embedded"]["entries"]
+        entries.insert(0, {"label": "breaks", "method": "breaks"})
+
+    command = ("run", "--suite", bench.suite(add), "--plugin", plugin, "--seeds", "0")
+    answer = bench(*command)
+    assert answer.status == 3, answer.err
+    assert "breaks seed=0 FAILED (exception): the third wheel came off" in answer.out
+    assert len(re.findall(LINE, answer.out)) == 2
+    failed = next((bench.folder / "runs/tiny/trials").glob("*/error.txt"))
+    assert "Traceback" in failed.read_text(encoding="utf-8")
+
+    again = bench(*command)
+    assert again.status == 3
+    assert "--retry-failed" in again.out
+    assert len(bench.executed) == 3
+    assert bench(*command, "--retry-failed").status == 3
+    assert bench.executed[3:] == ["synthgym_tiny@2 breaks seed=0"]
+
+
+def test_a_method_that_no_suite_lists_runs_by_name(bench: Any) -> None:
+    plugin = bench.folder / "wheels2.py"
+    plugin.write_text(PLUGIN, encoding="utf-8")
+    suite = bench.suite()
+    answer = bench("run", "--suite", suite, "--plugin", plugin, "--methods", "plain", "--seeds", "0")
+    assert answer.status == 0, answer.err
+    assert "synthgym_tiny@2 plain seed=0" in bench.executed
+    board = bench.folder / "runs/tiny/report/leaderboard.md"
+    assert "plain" in board.read_text(encoding="utf-8")
+    board.unlink()
+    assert bench("report", "--suite", suite, "--plugin", plugin).status == 0
+    assert "plain" in board.read_text(encoding="utf-8")
+
+
+def test_a_second_run_in_the_same_folder_is_refused(bench: Any) -> None:
+    suite = bench.suite()
+    with RunFolder(bench.folder / "runs/tiny").lock():
+        answer = bench("run", "--suite", suite)
+    assert answer.status == 1
+    assert "another run works here" in answer.sentence
+    assert bench("run", "--suite", suite, "--seeds", "0").status == 0
+
+
+def test_a_single_trial_has_the_predictions_of_the_run(bench: Any) -> None:
+    bench("run", "--suite", bench.suite(), "--seeds", "0")
+    for spec in (bench.folder / "runs/tiny/trials").glob("*/spec.json"):
+        answer = bench("trial", spec, "--out", bench.folder / "again")
+        assert answer.status == 0, answer.err
+        again = bench.folder / "again/single/trials" / spec.parent.name / "predictions.parquet"
+        assert again.read_bytes() == (spec.parent / "predictions.parquet").read_bytes()
+
+
+def test_a_plan_can_be_taken_along_as_specifications(bench: Any) -> None:
+    bench("plan", "--suite", bench.suite(), "--specs", "specs")
+    names = {path.stem for path in (bench.folder / "specs").iterdir()}
+    assert len(names) == 4
+    bench("run", "--suite", bench.suite(), "--seeds", "0")
+    assert {path.name for path in (bench.folder / "runs/tiny/trials").iterdir()} <= names
+
+
+def test_report_formats_and_target(bench: Any) -> None:
+    suite = bench.suite()
+    bench("run", "--suite", suite)
+    answer = bench("report", "--suite", suite, "--to", "here", "--format", "csv")
+    assert answer.status == 0
+    assert [path.name for path in (bench.folder / "here").iterdir() if path.is_file()] == ["results.csv"]
+    wrong = bench("report", "--suite", suite, "--format", "pdf")
+    assert wrong.status == 1
+    assert "pdf" in wrong.sentence
+
+
+def test_nothing_done_is_nothing_to_report(bench: Any) -> None:
+    answer = bench("report", "--suite", bench.suite())
+    assert answer.status == 1
+    assert "bench run" in answer.sentence
+
+
+@pytest.mark.parametrize("kind", ["methods", "datasets", "suites", "backbones"])
+def test_lists_are_readable_by_programs(bench: Any, kind: str) -> None:
+    rows = json.loads(bench("ls", kind, "--json").out)
+    assert rows and all(set(row) == {"name", "summary"} for row in rows)
+    plain = bench("ls", kind)
+    assert plain.status == 0
+    assert all(row["name"] in plain.out for row in rows)
