@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import BROKEN, moving_frames, write_audio, write_with
+from video_files import BROKEN, moving_frames, write_audio, write_with
 
 from datasets.video_io import DECODERS, UndecodableError, decode, probe, write_video
 
