@@ -82,7 +82,7 @@ def _dots(board: Board, looks: Looks) -> Figure:
     _separate(ax, len(board.ranked), len(rows))
     ax.set_xlim(*_limits(rows))
     bounds = [
-        f"{row.entry.label} (all labels): {percent(row.mean.estimate)}"
+        f"bound, off this axis: {row.entry.label} with all labels, {percent(row.mean.estimate)}"
         for row in board.bounds
         if row.mean is not None
     ]
@@ -170,10 +170,8 @@ def _line(ax: Axes, boards: Sequence[Board], label: str, look: Look, shift: floa
             continue
         x = i + shift
         scores = [100 * row.scores[seed] for seed in row.used]
-        sns.scatterplot(
-            x=[x + 0.02] * len(scores), y=scores, ax=ax, color=look.color, marker=look.marker, s=18, alpha=0.35,
-            linewidth=0,
-        )  # fmt: skip
+        dots = {"color": look.color, "marker": look.marker, "s": 16, "alpha": 0.6, "linewidth": 0}
+        sns.scatterplot(x=[x + 0.02] * len(scores), y=scores, ax=ax, **dots)
         low, high = row.mean.low, row.mean.high
         if low is not None and high is not None and len(row.used) >= MIN_SEEDS:
             ends = [100 * max(low, 0.0), 100 * min(high, 1.0)]
@@ -219,6 +217,7 @@ def differences(board: Board, looks: Looks) -> Figure:
         for y, row in enumerate(rows):
             _difference(ax, row, y, looks[row.entry.label], board)
         _entry_axis(ax, [_name(row) for row in rows])
+        ax.set_xlim(*_difference_limits(rows))
         name = base.entry.label if base else "the baseline"
         ax.set_xlabel(
             f"points above {name}" + (f"  (gray: too small to matter, ±{margin:g})" if margin > 0 else "")
@@ -228,6 +227,18 @@ def differences(board: Board, looks: Looks) -> Figure:
             f"significant after Holm"
         )
         return figure
+
+
+def _difference_limits(rows: Sequence[Row]) -> tuple[float, float]:
+    """The range of the axis of differences, with the rule of `_limits`, and 0 inside."""
+    values = [0.0]
+    for row in rows:
+        c = row.to_baseline
+        if c is not None:
+            ends = () if row.diverged else (c.low, c.high)
+            values += [100 * value for value in (c.estimate, *ends) if value is not None]
+    room = 0.05 * max(max(values) - min(values), 4.0)
+    return min(values) - room, max(values) + room
 
 
 def _difference(ax: Axes, row: Row, y: float, look: Look, board: Board) -> None:

@@ -52,7 +52,9 @@ def suite(
         protocol=protocol(),
         tasks=(Task(data=data, labels=labels),),
         entries=tuple(
-            Entry(label=label, method=label.split()[0].strip(','), role=role, note=(notes or {}).get(label, ""))
+            Entry(
+                label=label, method=label.split()[0].strip(","), role=role, note=(notes or {}).get(label, "")
+            )
             for label, role in entries.items()
         ),
     )
@@ -63,8 +65,8 @@ def suite(
 def write_run(
     loaded: LoadedSuite, folder: Path, outcome: Callable[[str, str, int], Outcome], *,
     clips: int = 240, per_video: int = 1, seed_sd: float = 0.01, limited: bool = False,
-    banner: str | list[str] = "", code_hash: Callable[[str, int], str] = lambda method, seed: f"code-{method}",
-    plan: dict[str, Any] | None = None,
+    banner: str | list[str] = "", plan: dict[str, Any] | None = None,
+    code_hash: Callable[[str, int], str] = lambda method, seed: f"code-{method}",
 ) -> RunFolder:  # fmt: skip
     """Writes a run of every cell, entry and seed of the suite; `outcome(entry, labels, seed)`."""
     run = RunFolder(folder)

@@ -1,0 +1,239 @@
+"""What a reader of the written report would notice."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from synthetic_runs import suite, write_run
+
+from bench.render import report as report_module
+from bench.render.report import write_report
+from bench.suite import Tuned
+from datasets.errors import UserError
+
+ENTRIES = {
+    "supervised": "baseline",
+    "fixmatch": "competitor",
+    "softmatch": "competitor",
+    "full": "bound",
+    "weak": "reference",
+}
+EQUAL = {"supervised": 0.7, "fixmatch": 0.7, "softmatch": 0.7, "full": 0.98, "weak": 0.5}
+LEAD = {**EQUAL, "fixmatch": 0.82}
+NOTES = {"fixmatch": "EMA teacher, aligned"}
+
+
+def report(tmp_path, means=LEAD, loaded=None, formats=("md",), outcome=None, **options):
+    """The page (and the folder) of a synthetic run."""
+    loaded = loaded or suite(ENTRIES, notes=NOTES)
+    run = write_run(loaded, tmp_path / "run", outcome or (lambda e, labels, s: means[e]), **options)
+    path = write_report(loaded, run, tmp_path / "report", formats)
+    return path.read_text(encoding="utf-8")
+
+
+def table_row(page, entry):
+    return next(line for line in page.splitlines() if line.startswith("|") and entry in line)
+
+
+def test_a_clear_leader_is_named_first_bold_and_significant(tmp_path):
+    page = report(tmp_path)
+    said = re.search(
+        r"fixmatch \(EMA teacher, aligned\) beats supervised by (\d+\.\d) points "
+        r"\(95 % interval \d+\.\d to \d+\.\d, p (=|&lt;) \.\d+ after Holm over 2 tests\)",
+        page.split("## Embedded")[0],
+    )
+    assert said and 9 < float(said[1]) < 15
+    assert "**fixmatch**" in table_row(page, "fixmatch")
+    assert "**softmatch**" not in page and "**supervised**" not in page
+    assert "5/0/0" in table_row(page, "fixmatch") and "5 of 5" in table_row(page, "fixmatch")
+    assert "No difference from supervised is shown for softmatch." in page
+
+
+def test_equal_methods_are_called_indistinguishable_and_nobody_is_bold(tmp_path):
+    page = report(tmp_path, EQUAL)
+    top = page.split("## Embedded")[0]
+    assert "No entry is distinguishable from another." in top
+    assert re.search(
+        r"a true difference to the baseline of \d+\.\d points would have been found with a probability", top
+    )
+    assert "seeds should show 5 points" in top or "seeds would show 5 points" in top
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert not any("**" in line for line in rows)
+    assert table_row(page, "fixmatch").split("|")[1].strip() == "1–3"
+
+
+def test_fewer_than_three_seeds_are_insufficient(tmp_path):
+    page = report(tmp_path, loaded=suite(ENTRIES, seeds="0-1"))
+    assert page.count("Insufficient seeds: the entries have 2 finished seeds in common") == 2
+    assert "beats" not in page.split("## How to read")[0] and "**fixmatch**" not in page
+
+
+def test_failed_diverged_and_missing_trials_are_listed_with_their_cause(tmp_path):
+    special = {("softmatch", 0): "diverged", ("fixmatch", 4): "failed", ("supervised", 3): "missing"}
+    page = report(tmp_path, outcome=lambda e, labels, s: special.get((e, s), LEAD[e]))
+    assert "softmatch, seed 0: diverged, which is an outcome and is scored at chance level" in page
+    assert "fixmatch, seed 4: no result (exception: a worker was lost)." in page
+    assert "supervised, seed 3: no result (not run yet)." in page
+    assert "Compared are the seeds that all ranked entries have finished (0–2)" in page
+    assert "5 of 5, 1 diverged" in table_row(page, "softmatch")
+    assert "4 of 5" in table_row(page, "fixmatch")
+
+
+def test_limited_trials_are_barred_in_words(tmp_path):
+    page = report(tmp_path, limited=True, formats=("md", "csv"))
+    assert "25 finished trials are barred from this board: each ran with fewer steps" in page
+    assert "barred from the boards" in page.split("## Embedded")[0]
+    assert "**fixmatch**" not in page and "| rank" not in page
+    rows = list(csv.DictReader((tmp_path / "report/results.csv").open(encoding="utf-8")))
+    assert {row["status"] for row in rows} == {"limited"}
+
+
+def test_two_label_budgets_share_a_summary_and_a_figure(tmp_path):
+    page = report(
+        tmp_path,
+        loaded=suite(ENTRIES, labels=("2", "4")),
+        outcome=lambda e, labels, s: 0.7 if e == "fixmatch" and labels == "4" else LEAD[e],
+    )
+    summary = page.split("difference to the baseline at each label budget")[1].split("\n\n")[1]
+    assert "2 labels per class" in summary.splitlines()[0]
+    assert re.search(r"\| fixmatch +\| \+1\d\.\d \\\* +\| [-+]?\d\.\d +\|", summary)
+    figures = {path.name for path in (tmp_path / "report/figures").iterdir()}
+    assert "embedded-gymlike-accuracy.png" in figures
+    assert "embedded-gymlike-4-differences.svg" in figures
+
+
+def test_a_published_label_list_is_conditional_and_in_no_summary(tmp_path):
+    page = report(tmp_path, loaded=suite(ENTRIES, labels=("2", "list")))
+    assert page.count("This board is conditional on this label draw") == 1
+    assert "at each label budget" not in page
+
+
+def test_every_linked_figure_exists_and_is_what_it_says(tmp_path):
+    page = report(tmp_path)
+    links = re.findall(r"\((figures/[^)]+)\)", page)
+    assert len(links) == 4
+    for link in links:
+        content = (tmp_path / "report" / link).read_bytes()
+        if link.endswith(".png"):
+            assert content.startswith(b"\x89PNG")
+        else:
+            ET.fromstring(content)
+            assert b"<dc:date>" not in content
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    loaded = suite(ENTRIES, labels=("2", "4"))
+    run = write_run(loaded, tmp_path / "run", lambda e, labels, s: LEAD[e], clips=120)
+
+    def digests(to):
+        write_report(loaded, run, to)
+        files = sorted(path for path in to.rglob("*") if path.is_file())
+        return {str(p.relative_to(to)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+    first = digests(tmp_path / "one")
+    assert len(first) == 3 + 6 and first == digests(tmp_path / "two")
+
+
+def test_labels_cannot_inject_markup(tmp_path):
+    evil = "<img src=x onerror=alert(1)> | **b** [a](http://x.y) $x$ `c`"
+    loaded = suite(
+        {"supervised": "baseline", evil: "competitor"}, notes={evil: "</td><script>"}, title="# *T* <b>"
+    )
+    page = report(tmp_path, loaded=loaded, outcome=lambda e, labels, s: 0.7, banner="<script>x</script>")
+    assert "<img" not in page and "<script" not in page and "<b>" not in page and "</td>" not in page
+    assert not re.search(r"(?<!\\)\]\(http", page) and "**b**" not in page
+    header, rule, *rows = [line for line in page.splitlines() if line.startswith("|")][:4]
+    columns = len(re.findall(r"(?<!\\)\|", header))
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == columns for line in (rule, *rows))
+
+
+def test_tuning_is_printed_with_its_effort_and_its_gaps(tmp_path):
+    tuned = Tuned(
+        suite="tiny", configurations=12, seeds="100-101", cells=("gymlike@2",), run_hash="0123abcd",
+        entries={"supervised": {"optimizer": {"lr": 0.01}}, "fixmatch": {"config": {"threshold": 0.9}}},
+    )  # fmt: skip
+    page = report(tmp_path, loaded=suite(ENTRIES, tuned=tuned))
+    assert "tuned: 12 configurations each, on validation clips of gymlike@2 with seeds 100-101" in page
+    assert "0123abcd" in page and "Not tuned, so not of equal effort: softmatch." in page
+    details = page.split("How each row was measured")[1]
+    assert "12 configurations (threshold)" in table_row(details, "fixmatch")
+    assert "not tuned" in table_row(details, "softmatch")
+    assert "no entry was tuned" in report(tmp_path / "untuned")
+
+
+def test_the_small_print_says_what_was_run(tmp_path):
+    page = report(tmp_path, banner=["embedded data only"], plan={"absent": {"gym99": "bench data add gym99"}})
+    for text in (
+        "> **Note:** embedded data only",
+        "Data set gym99 was not on this machine; add it with: bench data add gym99",
+        "B 2 tests, A 3 tests",
+        "α = 0.05. Correction: Holm",
+        "**Checkpoint:** the final step.",
+        "average of the weights (EMA, decay 0.98)",
+        "**Labeled augmentation:** “strong”",
+        "**Steps:** 600.",
+        "8 labeled + 16 unlabeled clips",
+        "torch 2.6.0",
+        "code-fixmatch (fixmatch)",
+        "**Seeds:** 0–4.",
+        "240 of 240",
+        "32 s CPU",
+    ):
+        assert text in page, text
+    assert "Warning" not in page
+
+
+def test_one_method_run_by_two_versions_of_the_code_is_a_warning(tmp_path):
+    page = report(tmp_path, code_hash=lambda method, seed: f"code{seed > 2}-{method}")
+    assert re.search(r"Warning: trials of fixmatch on shiftnet, .* by different versions of the code", page)
+
+
+def test_results_csv_has_a_row_per_trial_and_costs_apart(tmp_path):
+    outcome = lambda e, labels, s: "diverged" if (e, s) == ("softmatch", 1) else LEAD[e]  # noqa: E731
+    text = report(tmp_path, formats=("csv",), outcome=outcome)
+    rows = list(csv.DictReader(text.splitlines()))
+    assert len(rows) == 25
+    keys = [(r["section"], r["data"], r["labels"], r["entry"], int(r["seed"])) for r in rows]
+    assert keys == sorted(keys)
+    sick = next(r for r in rows if r["status"] == "diverged")
+    assert (sick["top1"], sick["nll"], sick["train_seconds"]) == ("0.083333", "", "")
+    one = next(r for r in rows if r["entry"] == "fixmatch")
+    assert one["role"] == "competitor" and one["listed"] == "240" and one["train_seconds"] == "30.250"
+    assert re.fullmatch(r"0\.\d{6}", one["top1"])
+
+
+def test_stats_json_holds_every_test(tmp_path):
+    value = json.loads(report(tmp_path, formats=("json",)))
+    (board,) = value["boards"]
+    assert [test["family"] for test in board["tests"]] == ["B", "B", "A", "A", "A"]
+    lead = next(t for t in board["tests"] if t["family"] == "B" and t["a"] == "fixmatch")
+    assert lead["b"] == "supervised" and lead["low"] < lead["estimate"] < lead["high"]
+    assert lead["adjusted_p"] >= lead["p"] and lead["se"] > 0 and lead["df"] > 0
+
+
+def test_nothing_finished_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="no trial is finished yet"):
+        report(tmp_path, outcome=lambda e, labels, s: "failed")
+    assert not (tmp_path / "report").exists()
+
+
+def test_an_unknown_format_offers_the_nearest(tmp_path):
+    with pytest.raises(UserError, match=r"no format 'mdx'\. Did you mean 'md'"):
+        report(tmp_path, formats=("mdx",))
+
+
+def test_only_the_figures_load_matplotlib():
+    for path in Path(report_module.__file__).parent.glob("*.py"):
+        if path.name in ("figures.py", "pictures.py"):
+            continue
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+        text = " ".join(ast.unparse(node) for node in imports)
+        assert not re.search(r"matplotlib|seaborn|figures|pictures", text), path
