@@ -67,6 +67,8 @@ class GymParameters:
     blur: Range = (0.0, 1.0)  # pixels, sd; below 0.5 nothing is blurred
     noise: Range = (0.005, 0.02)  # sd of pixel noise, of full brightness
     gain: Range = (0.8, 1.2)  # brightness of the whole clip
+    crf: int = 27  # x264's constant rate factor: limbs and shading stay, most of the noise goes
+    preset: str = "veryfast"  # of x264
 
 
 @dataclass(frozen=True)
