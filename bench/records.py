@@ -184,7 +184,7 @@ def _record(
 def _read_predictions(path: Path) -> pa.Table:
     cure = "delete the trial's folder and run the same command again"
     try:
-        table = pq.read_table(path, memory_map=False)
+        table = pq.read_table(path, columns=list(NEEDED), memory_map=False)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: cannot be read as Parquet; {cure}.") from error
     missing = [name for name in NEEDED if name not in table.column_names]
@@ -209,8 +209,10 @@ def _clip_list(
         order = np.array(sorted(range(len(clips)), key=clips.__getitem__), dtype=np.intp)
         keys, videos = [clips[i] for i in order], [groups[i] for i in order]
         digest = _digest(keys, videos, labels[order])
-        known = next((found for found, _ in lists.values() if found.digest == digest), None)
-        lists[raw] = (known or ClipList(tuple(keys), labels[order], tuple(videos), digest), order)
+        if digest not in lists:
+            made = ClipList(tuple(keys), labels[order], tuple(videos), digest)
+            lists[digest] = (made, np.arange(len(keys), dtype=np.intp))
+        lists[raw] = (lists[digest][0], order)
     return lists[raw]
 
 
