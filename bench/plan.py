@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,9 @@ from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_see
 from datasets.errors import UserError, unknown_name
 from datasets.splits import make_split
 from methods.config import build
+
+OWN_LABELS = 4
+"""Labels per class of a data set that no suite names."""
 
 
 class PlannedTrial(Frozen):
@@ -162,7 +166,8 @@ def check_entries(section: Section, where: str) -> None:
         place = f"{where}.entries.{i}"
         cls = plugins.method_class(entry.method, place)
         build(cls.Config, {**section.shared, **entry.config}, f"{place} '{entry.label}'")
-        plugins.backbone_builder((entry.backbone or section.backbone).name, place)
+        net = entry.backbone or section.backbone
+        plugins.check_backbone_config(net.name, net.config, place)
 
 
 def _chosen_entries(section: Section, choice: Choice, quick: Iterable[str]) -> list[Entry]:
@@ -196,7 +201,7 @@ def _own_data(loaded: LoadedSuite, name: str, choice: Choice) -> list[str]:
 
 
 def own_labels(data: str) -> str:
-    """The label budget of a set that no suite names: its pinned list, or 4 clips per class.
+    """The label budget of a set that no suite names: its pinned list, or 4 clips per class (if it has 4).
 
     Raises:
         UserError: when the data set is unknown or absent.
@@ -204,4 +209,7 @@ def own_labels(data: str) -> str:
     found = plugins.dataset(data, "--data")
     if not found.present():
         raise UserError(f"data set '{data}' is not on this machine; add it with: {found.how_to_add()}")
-    return "list" if found.table().pinned else "4"
+    table = found.table()
+    if table.pinned:
+        return "list"
+    return str(min(OWN_LABELS, *Counter(clip.label for clip in table.train).values()))

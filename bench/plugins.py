@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import entry_points
@@ -96,6 +96,22 @@ def backbone_builder(name: str, where: str = "") -> BackboneBuilder:
     """The builder of a backbone; its keyword arguments are the backbone's settings."""
     found: BackboneBuilder = backbones().load(name, where)
     return found
+
+
+def check_backbone_config(name: str, config: Mapping[str, Any], where: str = "") -> None:
+    """That a backbone exists and has the settings that it is given.
+
+    Raises:
+        UserError: for an unknown backbone or setting (nearest one offered).
+    """
+    fields = inspect.signature(backbone_builder(name, where)).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in fields.values()):
+        return
+    for given in config:
+        if given not in fields or given == "weights":
+            known = set(fields) - {"weights"}
+            place = f"{where}: backbone '{name}'" if where else f"backbone '{name}'"
+            raise unknown_name("config field", given, known, place)
 
 
 def dataset_names() -> list[str]:

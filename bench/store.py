@@ -56,7 +56,7 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"{path}: the disk is full; free some space or give another folder with --out, then run "
                 "the same command again (finished trials are kept)."
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             raise UserError(
                 f"{path}: cannot be written ({error.strerror}); give another folder with --out."
             ) from error

@@ -26,7 +26,7 @@ from bench.spec import Net, TrialSpec
 from bench.store import TrialFolder
 from bench.train import DivergedError, State, build_optimizer, train, warmup_steps
 from datasets.clip_cache import ClipCache
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError
 from datasets.loader import BatchSizes, Loader, ViewSettings
 from datasets.splits import Split, make_split
 from datasets.types import ClipRef, ClipTable, TaskInfo
@@ -253,13 +253,10 @@ def build_backbone(net: Net) -> nn.Module:
         UserError: for a setting that the backbone does not have, or weights where it takes none.
     """
     builder = plugins.backbone_builder(net.name)
-    fields = set(inspect.signature(builder).parameters)
-    for name in net.config:
-        if name not in fields:
-            raise unknown_name("config field", name, fields - {"weights"}, f"backbone '{net.name}'")
+    plugins.check_backbone_config(net.name, net.config)
     if net.weights == "random":
         return builder(**net.config)
-    if "weights" not in fields:
+    if "weights" not in inspect.signature(builder).parameters:
         raise UserError(
             f"backbone '{net.name}' has no ready-made weights to start from, but the suite gives it "
             f"'{net.weights}'; write 'weights: random'."

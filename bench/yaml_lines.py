@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,18 +77,28 @@ def _fields(model: type[BaseModel], location: Location) -> list[str]:
     """Names of the fields of the model that a location leads to."""
     current: Any = model
     for part in location:
-        if isinstance(part, int):
-            continue
-        if isinstance(current, type) and issubclass(current, BaseModel) and part in current.model_fields:
-            current = _inner(current.model_fields[part].annotation)
-        # a mapping's key leads to the mapping's value type, which `_inner` has already found
-    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+        current = _below(current, part)
+    return list(current.model_fields) if _is_model(current) else []
 
 
-def _inner(annotation: Any) -> Any:
-    """The model inside `list[X]`, `dict[str, X]`, `X | None`, or the annotation itself."""
-    for part in getattr(annotation, "__args__", ()):
-        found = _inner(part)
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            return found
-    return annotation
+def _below(annotation: Any, part: str | int) -> Any:
+    """The type of a field of a model, of an item of a container, or None."""
+    if _is_model(annotation):
+        field = annotation.model_fields.get(part)
+        return _bare(field.annotation) if field else None
+    arguments = getattr(annotation, "__args__", ())
+    is_mapping = getattr(annotation, "__origin__", None) is dict
+    return _bare(arguments[-1 if is_mapping else 0]) if arguments else None
+
+
+def _bare(annotation: Any) -> Any:
+    """`X` of `X | None` and of `Annotated[X, ...]`."""
+    if isinstance(annotation, types.UnionType):
+        return next(part for part in annotation.__args__ if part is not type(None))
+    return (
+        getattr(annotation, "__origin__", annotation) if hasattr(annotation, "__metadata__") else annotation
+    )
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

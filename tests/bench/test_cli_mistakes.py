@@ -1,0 +1,329 @@
+"""What users get wrong: one sentence with the thing, the place and the cure; status 1; nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import cli, exit_codes, runner, store
+from datasets.synthgym import SynthGymTiny
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["run", "--suite", "smokey"], ["suite 'smokey'", "Did you mean 'smoke'"]),
+        (["run", "--suite", "absent.yaml"], ["absent.yaml", "no such file"]),
+        (["run", "--suite", "smoke", "--methods", "fixmach"], ["--methods", "Did you mean 'fixmatch'"]),
+        (["run", "--suite", "smoke", "--methods", "a,,b"], ["--methods", "single commas"]),
+        (["run", "--suite", "smoke", "--data", "synthgim"], ["--data", "Did you mean 'synthgym"]),
+        (["run", "--suite", "fine_grained", "--data", "gym99"], ["gym99", "data add gym99"]),
+        (["run", "--suite", "smoke", "--seeds", "0-x"], ["--seeds", "'0-x'"]),
+        (["run", "--suite", "smoke", "--seeds", "4-1"], ["--seeds", "backwards"]),
+        (["run", "--suite", "smoke", "--seeds", "1,1"], ["--seeds", "twice"]),
+        (["run", "--suite", "smoke", "--stale", "maybe"], ["--stale", "maybe", "--help"]),
+        (["run", "--suite", "smoke", "--limit-steps", "0"], ["--limit-steps", "--help"]),
+        (["run", "--suite", "smoke", "--plugin", "absent.py"], ["--plugin absent.py", "no such file"]),
+        (["run", "--suit", "smoke"], ["--suit", "--help"]),
+        (["runn"], ["runn"]),
+        (["trial", "absent.json"], ["absent.json"]),
+        (["tune", "--suite", "smoke", "--methods", "supervized"], ["Did you mean 'supervised'"]),
+        (["tune", "--suite", "smoke"], ["tuned", "--to"]),
+        (["data", "verify", "synthgim"], ["Did you mean 'synthgym"]),
+        (["data", "rm", "absent"], ["absent"]),
+    ],
+)
+def test_one_sentence_and_status_1(bench: Any, arguments: list[str], parts: list[str]) -> None:
+    answer = bench(*arguments)
+    assert answer.status == 1
+    for part in parts:
+        assert part in answer.sentence
+    assert not bench.executed
+
+
+def _change(*path: str | int, value: Any) -> Any:
+    def change(content: dict[str, Any]) -> None:
+        place: Any = content["sections"]["embedded"]
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "line_of", "parts"),
+    [
+        (_change("entries", 1, "method", value="fixmach"), None, ["entries.1", "Did you mean 'fixmatch'"]),
+        (
+            _change("entries", 1, "config", value={"treshold": 0.9}),
+            None,
+            ["entries.1", "config field 'treshold'", "Did you mean 'threshold'"],
+        ),
+        (
+            _change("entries", 1, "config", value={"threshold": 1.5}),
+            None,
+            ["entries.1", "'threshold' is 1.5"],
+        ),
+        (_change("backbone", "name", value="shiftnett"), None, ["Did you mean 'shiftnet'"]),
+        (_change("backbone", "config", value={"widht": 8}), None, ["Did you mean 'width'"]),
+        (_change("protocol", "step", value=3), "step:", ["protocol.step", "Did you mean 'steps'"]),
+        (_change("protocol", "steps", value="many"), "steps:", ["protocol.steps", "'many'"]),
+        (_change("protocol", "steps", value=0), "steps:", ["protocol.steps", "greater"]),
+        (_change("seeds", value="3-1"), "seeds:", ["seeds", "backwards"]),
+        (_change("entries", 0, "role", value="competitor"), "embedded:", ["baseline"]),
+        (_change("entries", 1, "labeled_augmentation", value="weak"), "- label: fixmatch", ["unfair"]),
+    ],
+)
+def test_a_malformed_suite_is_refused_with_its_place(
+    bench: Any, change: Any, line_of: str | None, parts: list[str]
+) -> None:
+    suite = bench.suite(change)
+    answer = bench("run", "--suite", suite)
+    assert answer.status == 1
+    for part in parts:
+        assert part in answer.sentence
+    if line_of is not None:
+        lines = suite.read_text(encoding="utf-8").splitlines()
+        number = next(i for i, text in enumerate(lines, start=1) if text.strip().startswith(line_of))
+        assert f"{suite}:{number}: " in answer.sentence
+    assert not bench.executed
+
+
+def test_a_suite_that_is_no_yaml(bench: Any) -> None:
+    path = bench.folder / "broken.yaml"
+    path.write_text("name: x\ntitle: [a, b\nsections: {}\n", encoding="utf-8")
+    answer = bench("run", "--suite", path)
+    assert answer.status == 1
+    assert f"{path}:3" in answer.sentence
+
+
+def test_a_damaged_specification(bench: Any) -> None:
+    path = bench.folder / "spec.json"
+    path.write_text('{"method": 3}', encoding="utf-8")
+    answer = bench("trial", path)
+    assert answer.status == 1
+    assert str(path) in answer.sentence
+
+
+def test_a_plugin_that_cannot_be_imported(bench: Any) -> None:
+    path = bench.folder / "torn.py"
+    path.write_text("import a_module_that_is_not_there\n", encoding="utf-8")
+    answer = bench("ls", "methods", "--plugin", path)
+    assert answer.status == 1
+    assert "torn.py" in answer.sentence and "a_module_that_is_not_there" in answer.sentence
+
+
+@pytest.fixture
+def clips(bench: Any) -> Path:
+    """A folder with real clips of four classes, three each in training and test, and their lists."""
+    SynthGymTiny(quiet=True).prepare()
+    source = SynthGymTiny().table()
+    root = bench.folder / "clips"
+    root.mkdir()
+    for role, refs in (("train", source.train), ("test", source.test)):
+        lines = []
+        for ref in [ref for ref in refs if ref.label < 4][:12]:
+            name = f"{role}_{ref.path.name}"
+            shutil.copy(ref.path, root / name)
+            lines.append(f"{name} {source.classes[ref.label]}\n")
+        (bench.folder / f"{role}.txt").write_text("".join(lines), encoding="utf-8")
+    return root
+
+
+def _add(bench: Any, root: Path, **lists: Path) -> Any:
+    train, test = lists.get("train", bench.folder / "train.txt"), lists.get("test", bench.folder / "test.txt")
+    return bench("data", "add", "mine", "--train", train, "--test", test, "--root", root)
+
+
+@pytest.fixture
+def forget(bench: Any) -> Any:
+    yield
+    bench("data", "rm", "mine")
+
+
+@pytest.mark.usefixtures("forget")
+def test_own_clips_from_list_to_leaderboard(bench: Any, clips: Path) -> None:
+    assert _add(bench, clips).status == 0
+    assert "mine" in bench("data", "ls").out
+    assert "mine" in bench("ls", "datasets").out
+    assert bench("data", "verify", "mine").status == 0
+    answer = bench("run", "--suite", bench.suite(), "--data", "mine", "--seeds", "0")
+    assert answer.status == 0, answer.err
+    assert sorted(bench.executed) == ["mine@3 fixmatch seed=0", "mine@3 supervised seed=0"]
+    assert "mine" in (bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8")
+    assert "already registered" in _add(bench, clips).sentence
+
+
+@pytest.mark.parametrize("row", ["one_column\n", "{first}\n"])
+def test_a_list_with_a_mistake_is_not_registered(bench: Any, clips: Path, row: str) -> None:
+    path = bench.folder / "train.txt"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + row.format(first=text.splitlines()[0]), encoding="utf-8")
+    answer = _add(bench, clips)
+    assert answer.status == 1
+    assert f"{path}:13: " in answer.sentence
+    assert "mine" not in bench("data", "ls").out
+
+
+def test_a_test_list_with_a_label_that_training_lacks(bench: Any, clips: Path) -> None:
+    path = bench.folder / "test.txt"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(" forward_tucked", " forward_tuckt", 1), encoding="utf-8")
+    answer = _add(bench, clips)
+    assert answer.status == 1
+    assert "test.txt:" in answer.sentence and "tuckt" in answer.sentence
+
+
+def test_a_root_that_is_not_there(bench: Any, clips: Path) -> None:
+    answer = _add(bench, clips / "deeper")
+    assert answer.status == 1
+    assert "--root" in answer.sentence
+
+
+def test_a_name_that_is_taken_by_a_package(bench: Any, clips: Path) -> None:
+    answer = bench("data", "add", "synthgym", "--train", "train.txt", "--test", "test.txt", "--root", clips)
+    assert answer.status == 1
+    assert "synthgym" in answer.sentence
+
+
+@pytest.mark.usefixtures("forget")
+def test_damaged_empty_and_one_frame_videos_cost_no_run(bench: Any, clips: Path) -> None:
+    videos = sorted(path for path in clips.iterdir() if path.name.startswith("test_"))
+    whole = videos[0].read_bytes()
+    videos[0].write_bytes(whole[: len(whole) // 3])
+    videos[1].write_bytes(b"")
+    _one_frame(videos[2])
+    first_train = min(path for path in clips.iterdir() if path.name.startswith("train_"))
+    first_train.write_bytes(b"this is no video")
+    assert _add(bench, clips).status == 0
+    found = bench("data", "verify", "mine")
+    assert found.status == 3
+    for bad in (videos[0].name, videos[1].name, first_train.name):
+        assert bad in found.out
+    answer = bench("run", "--suite", bench.suite(), "--data", "mine", "--seeds", "0")
+    assert answer.status == 0, answer.err
+    for path in (bench.folder / "runs/tiny/trials").glob("*/done.json"):
+        record = store.read_json(path)
+        assert {videos[0].name, videos[1].name, first_train.name} <= set(record["excluded"])
+        assert record["metrics"]["listed"] - record["metrics"]["evaluated"] == 2
+
+
+def _one_frame(path: Path) -> None:
+    import numpy as np
+
+    from datasets.gym_files import encode
+    from datasets.gymnast import GymParameters
+
+    path.write_bytes(encode(np.full((1, 96, 96, 3), 90, np.uint8), GymParameters()))
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = bench.suite()
+    assert bench("run", "--suite", suite, "--seeds", "0").status == 0
+    kept = {path: path.read_bytes() for path in (bench.folder / "runs").rglob("done.json")}
+
+    def full(*arguments: Any, **named: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.evaluate.write_predictions", full)
+        answer = bench("run", "--suite", suite)
+    assert answer.status == 1
+    assert "the disk is full" in answer.sentence
+    assert {path: path.read_bytes() for path in (bench.folder / "runs").rglob("done.json")} == kept
+    assert not list((bench.folder / "runs").rglob("failed.json"))
+    assert bench("run", "--suite", suite).status == 0
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_a_folder_that_cannot_be_made(bench: Any) -> None:
+    (bench.folder / "occupied").write_text("a file", encoding="utf-8")
+    answer = bench("run", "--suite", bench.suite(), "--out", "occupied")
+    assert answer.status == 1
+    assert "occupied" in answer.sentence
+
+
+def test_our_own_fault_is_one_line_with_a_place(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any, **named: Any) -> None:
+        raise RuntimeError("the bench\nhas a loose screw")
+
+    monkeypatch.setattr(runner, "make_agenda", broken)
+    answer = bench("run", "--suite", bench.suite())
+    assert answer.status == 2
+    place = Path(answer.sentence.rsplit("traceback: ", 1)[1].strip().rstrip(")"))
+    assert "loose screw" in place.read_text(encoding="utf-8")
+    place.unlink()
+
+
+def test_another_package_called_datasets_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/__init__.py").write_text("", encoding="utf-8")
+    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from bench.cli import main; main()"
+    answer = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), "ls", "suites"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.count("\n") == 1
+    assert str(tmp_path / "datasets") in answer.stderr and "environment of its own" in answer.stderr
+
+
+def test_every_help_shows_an_example_and_the_first_one_the_exit_statuses(bench: Any) -> None:
+    top = bench("--help")
+    assert top.status == 0
+    for code, meaning in exit_codes.MEANING.items():
+        assert f"{code}: {meaning.split()[0]}" in top.out
+    commands = [
+        ["run"],
+        ["plan"],
+        ["report"],
+        ["trial"],
+        ["tune"],
+        ["doctor"],
+        *(["ls", kind] for kind in ("methods", "datasets", "suites", "backbones")),
+        *(["data", kind] for kind in ("add", "ls", "rm", "verify")),
+    ]
+    for command in commands:
+        answer = bench(*command, "--help")
+        assert answer.status == 0
+        assert f"python -m bench {' '.join(command)}" in answer.out.split("Example:")[1]
+
+
+def test_doctor_finds_nothing_here(bench: Any) -> None:
+    answer = bench("doctor")
+    assert answer.status in (0, 3)
+    for word in ("torch", "CPUs", "decord", "GiB free", "'datasets' is ours"):
+        assert word in answer.out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ls", "suites"]])
+def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
+    program = (
+        "import sys; from bench import cli; status = cli.invoke(sys.argv[1:]);"
+        "print(sorted({'torch', 'pandas', 'ray', 'scipy', 'cv2'} & set(sys.modules))); sys.exit(status)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0
+    assert answer.stdout.rstrip().endswith("[]")
+
+
+def test_interrupting_anything_gives_130(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "make_agenda", interrupted)
+    answer = bench("run", "--suite", bench.suite())
+    assert answer.status == 130
+    assert "goes on" in answer.err
+    assert cli.foreign_datasets() == ""
