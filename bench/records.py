@@ -184,11 +184,12 @@ def _record(
 def _read_predictions(path: Path) -> pa.Table:
     cure = "delete the trial's folder and run the same command again"
     try:
-        table = pq.read_table(path, columns=list(NEEDED), memory_map=False)
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in NEEDED if name not in file.schema_arrow.names]
+            table = None if missing else file.read(columns=list(NEEDED))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: cannot be read as Parquet; {cure}.") from error
-    missing = [name for name in NEEDED if name not in table.column_names]
-    if missing:
+    if table is None:
         raise UserError(f"{path}: lacks the column '{missing[0]}'; {cure}.")
     if table.num_rows == 0:
         raise UserError(f"{path}: holds no clip; {cure}.")
