@@ -301,7 +301,7 @@ def _tune(board: _Board, need: Mapping[str, Mapping[str, float]], settings: Sett
     on_gpu = any(trial.spec.device == "cuda" for trial in board.planned.values())
     tune.Tuner(
         tune.with_resources(
-            _trainable(), lambda config: tune.PlacementGroupFactory([dict(need[config["job"]["id"]])])
+            _trainable(), lambda config: tune.PlacementGroupFactory([_bundle(need[config["job"]["id"]])])
         ),
         param_space={"job": tune.grid_search(jobs)},
         tune_config=tune.TuneConfig(
@@ -321,6 +321,11 @@ def _tune(board: _Board, need: Mapping[str, Mapping[str, float]], settings: Sett
             failure_config=tune.FailureConfig(max_failures=1),
         ),
     ).fit()
+
+
+def _bundle(need: Mapping[str, float]) -> dict[str, float]:
+    """Ray's own names of resources are in capitals; anything else would wait for ever."""
+    return {kind.upper(): amount for kind, amount in need.items()}
 
 
 def _name(trial: Any) -> str:
