@@ -192,7 +192,7 @@ def test_the_table_is_known_without_files(cls, home):
     assert not home.exists()
     assert cls().present() and not table.mirror and not table.pinned
     assert len(table.classes) == len(set(table.classes)) == 12
-    sizes = {"train": 100, "validation": 20, "test": 50}
+    sizes = {"train": 200, "validation": 20, "test": 50}
     for role, count in sizes.items():
         clips = getattr(table, role)
         assert Counter(ref.label for ref in clips) == dict.fromkeys(range(12), count)
