@@ -17,7 +17,7 @@ from bench import exit_codes, plugins
 from bench.agenda import survey
 from bench.plan import PlannedTrial, check_entries, limited, trial_spec
 from bench.runner import Options, execute, to_do
-from bench.schedule import Settings, draw_configurations
+from bench.schedule import draw_configurations
 from bench.store import RunFolder, disk_errors, write_json
 from bench.suite import Entry, LoadedSuite, Section, Tuned, TunedEntry, Tuning, parse_seeds
 from datasets.draws import derive
@@ -52,12 +52,14 @@ def tune_suite(
     loaded: LoadedSuite,
     effort: Effort,
     *,
-    out: Path,
-    to: Path | None = None,
-    settings: Settings | None = None,
-    retry_failed: bool = False,
+    options: Options | None = None,
 ) -> int:
     """Searches, and writes the choices as the suite's tuned file.
+
+    Args:
+        loaded: the suite.
+        effort: how much, and where.
+        options: as of a run; `to` is the file to write instead of the one that the suite names.
 
     Returns:
         The exit status: OK, or FINDINGS when trials failed.
@@ -67,9 +69,10 @@ def tune_suite(
     """
     name, section, tuning = tunable(loaded, effort.section)
     entries = chosen_entries(section, effort.methods)
-    target = to or _named_file(loaded)
+    options = options or Options()
+    target = options.to or _named_file(loaded)
     before = _earlier_search(loaded, tuning, effort, target)
-    run = RunFolder(out / f"{loaded.suite.name}-tune")
+    run = RunFolder(options.out / f"{loaded.suite.name}-tune")
     with run.lock():
         check_entries(section, f"{loaded.path}: sections.{name}")
         candidates = [
@@ -80,9 +83,7 @@ def tune_suite(
         trials = [trial for candidate in candidates for trial in candidate.trials]
         plan = {"suite": loaded.suite.name, "trials": [trial.model_dump(mode="json") for trial in trials]}
         write_json(run.path / "plan.json", plan)
-        # What was measured with other code is no evidence about today's, so it is always done again.
-        options = Options(stale="redo", retry_failed=retry_failed)
-        execute(trials, to_do(trials, survey(trials, run), options), run, settings or Settings())
+        execute(trials, to_do(trials, survey(trials, run), options), run, options.settings)
         tuned, failed = conclude(loaded, tuning, candidates, effort, run)
     _write(target, _joined(before, tuned))
     for label, entry in tuned.entries.items():

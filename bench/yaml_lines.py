@@ -56,7 +56,9 @@ def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
 def _sentence(
     path: Path, lines: dict[Location, int], model: type[BaseModel], error: ValidationError
 ) -> UserError:
-    first = error.errors()[0]
+    errors = error.errors()
+    # A misspelled field is also a missing one: the spelling is what to tell.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     location: Location = tuple(first["loc"])
     known = location
     while known and known not in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,14 @@ from datasets.errors import UserError
 
 if TYPE_CHECKING:
     from bench.plan import Choice
+
+
+class Stale(StrEnum):
+    """What to do with trials that were done by code that has changed since."""
+
+    redo = "redo"
+    keep = "keep"
+
 
 Suite = Annotated[str, typer.Option("--suite", help="A suite by name, or a YAML file.", metavar="NAME|FILE")]
 Methods = Annotated[
@@ -54,6 +63,10 @@ GpusPerTrial = Annotated[
 Address = Annotated[
     str | None,
     typer.Option("--address", help="A running Ray cluster, or 'auto'; --out must be a shared folder."),
+]
+StaleTrials = Annotated[
+    Stale | None,
+    typer.Option("--stale", help="Run trials of changed code again, or keep their results."),
 ]
 
 

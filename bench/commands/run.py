@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench.commands import options
-
-
-class Stale(StrEnum):
-    """What to do with trials that were done by code that has changed since."""
-
-    redo = "redo"
-    keep = "keep"
 
 
 def run(
@@ -35,10 +27,7 @@ def run(
     yes: Annotated[
         bool, typer.Option("--yes", help="Also run what needs a GPU on a machine without one.")
     ] = False,
-    stale: Annotated[
-        Stale | None,
-        typer.Option("--stale", help="Run trials of changed code again, or keep their results."),
-    ] = None,
+    stale: options.StaleTrials = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try the trials again that failed in an earlier run.")
     ] = False,

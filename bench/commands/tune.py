@@ -29,6 +29,7 @@ def tune(
     gpus_per_trial: options.GpusPerTrial = None,
     address: options.Address = None,
     plugin: options.Plugins = None,
+    stale: options.StaleTrials = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
 ) -> int:
     """Search settings with the same effort for every entry, on validation clips and seeds of their own.
@@ -38,26 +39,32 @@ def tune(
 
     Example: python -m bench tune --suite fine_grained --configs 8
     """
-    options.load_plugins(plugin)
-    from bench import tune as search
-    from bench.schedule import Settings
     from bench.suite import load_suite
 
+    loaded = load_suite(suite)
+    options.load_plugins(plugin)
+    from bench import tune as search
+    from bench.runner import Options
+    from bench.schedule import Settings
+
     return search.tune_suite(
-        load_suite(suite),
+        loaded,
         search.Effort(
             configurations=configs,
             methods=options.names(methods, "--methods"),
             section=section,
             limit_steps=limit_steps,
         ),
-        out=out,
-        to=to,
-        settings=Settings(
-            max_concurrent=max_concurrent,
-            cpus_per_trial=cpus_per_trial,
-            gpus_per_trial=gpus_per_trial,
-            address=address,
+        options=Options(
+            out=out,
+            to=to,
+            settings=Settings(
+                max_concurrent=max_concurrent,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+                address=address,
+            ),
+            stale=None if stale is None else stale.value,
+            retry_failed=retry_failed,
         ),
-        retry_failed=retry_failed,
     )

@@ -1,0 +1,185 @@
+"""Scheduling without starting Ray: what trials ask for, what is drawn, what is read back and cleaned up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import schedule
+from bench.plan import PlannedTrial
+from bench.schedule import Settings, available_cpus, draw_configurations, resources, run_trials, work
+from bench.spec import TrialSpec
+from bench.store import RunFolder, write_json
+from datasets.errors import UserError
+from methods.config import Choices, Span
+
+POLICIES: dict[str, Any] = {"labeled": {}, "weak": {}, "strong": {}, "test": {}}
+
+
+def _spec(**changes: Any) -> TrialSpec:
+    values = {
+        "method": "supervised",
+        "config": {},
+        "data": "synthgym_tiny",
+        "labels": "2",
+        "split_hash": "0",
+        "seed": 0,
+        "backbone": {"name": "shiftnet"},
+        "protocol": {
+            "frames": 8,
+            "short_side": 48,
+            "size": 32,
+            "normalize": "clip",
+            "augmentations": POLICIES,
+            "steps": 1,
+            "batch": {"labeled": 2, "unlabeled": 2, "warmup": 2},
+            "optimizer": {"name": "adamw", "lr": 0.01},
+            "threads": 3,
+        },
+        **changes,
+    }
+    return TrialSpec.model_validate(values)
+
+
+def _planned(**changes: Any) -> PlannedTrial:
+    spec = _spec(**changes)
+    return PlannedTrial(
+        section="s", entry="supervised", role="baseline", cell=spec.cell, seed=spec.seed, spec=spec
+    )
+
+
+def test_a_trial_asks_for_its_threads_and_its_gpu() -> None:
+    assert resources(_spec(), Settings()) == {"cpu": 3}
+    assert resources(_spec(device="cuda"), Settings()) == {"cpu": 3, "gpu": 1}
+    half = Settings(cpus_per_trial=0.5, gpus_per_trial=0.25)
+    assert resources(_spec(device="cuda"), half) == {"cpu": 0.5, "gpu": 0.25}
+
+
+def test_no_more_cpus_than_this_process_may_use() -> None:
+    assert 1 <= available_cpus() <= (os.cpu_count() or 1)
+
+
+def test_nothing_to_run_starts_no_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    outcome = run_trials([], RunFolder(tmp_path), Settings(), lambda planned, record: None)
+    assert (outcome.done, outcome.failed) == (0, 0)
+
+
+def test_without_ray_the_sentence_names_the_way_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match="bench trial"):
+        run_trials([_planned()], RunFolder(tmp_path), Settings(), lambda planned, record: None)
+
+
+def test_importing_the_scheduler_imports_no_ray() -> None:
+    program = "import sys, bench.schedule, bench.runner, bench.tune; print('ray' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
+
+
+RANGES = {"threshold": Choices((0.7, 0.8, 0.9)), "lr": Span(1e-4, 1e-1, log=True), "decay": Span(2.0, 3.0)}
+SEEDS = {"threshold": 1, "lr": 2, "decay": 2**40 + 3}
+
+
+def test_draws_lie_in_their_ranges_and_repeat() -> None:
+    drawn = draw_configurations(RANGES, 40, SEEDS)
+    assert drawn == draw_configurations(RANGES, 40, SEEDS)
+    assert {each["threshold"] for each in drawn} == {0.7, 0.8, 0.9}
+    assert all(1e-4 <= each["lr"] <= 1e-1 and 2 <= each["decay"] <= 3 for each in drawn)
+    assert (
+        0.25 < sum(each["lr"] < 10**-2.5 for each in drawn) / 40 < 0.75
+    )  # log-uniform: the middle is 10^-2.5
+    assert all(type(value) is float for each in drawn for value in each.values())
+
+
+def test_more_draws_or_ranges_move_none_of_the_others() -> None:
+    drawn = draw_configurations(RANGES, 5, SEEDS)
+    assert draw_configurations(RANGES, 3, SEEDS) == drawn[:3]
+    fewer = {name: given for name, given in RANGES.items() if name != "threshold"}
+    assert [each["lr"] for each in draw_configurations(fewer, 5, SEEDS)] == [each["lr"] for each in drawn]
+
+
+def _told(job: Mapping[str, Any]) -> str:
+    return work({"environment": {}, **job})
+
+
+def test_a_worker_hands_mistakes_of_the_user_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEFAR_BENCH_HOME", str(tmp_path))
+    folder = tmp_path / "trial"
+    told = _told({"spec": _spec(method="supervized").canonical(), "folder": str(folder)})
+    assert "Did you mean 'supervised'" in told
+    told = _told({"spec": _spec().canonical(), "folder": str(folder)})
+    assert "has changed since" in told  # the split hash of the specification is not the data's
+    assert not (folder / "failed.json").exists()
+
+
+def test_a_worker_gets_the_variables_of_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEFAR_BENCH_HOME", "elsewhere")
+    job = {"spec": _spec(method="x").canonical(), "folder": str(tmp_path)}
+    work({**job, "environment": {"SEFAR_BENCH_HOME": str(tmp_path)}})
+    assert os.environ["SEFAR_BENCH_HOME"] == str(tmp_path)
+
+
+class _Answers:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+
+    def __call__(self, planned: PlannedTrial, record: Mapping[str, Any]) -> None:
+        self.seen.append((planned.entry, record["status"]))
+
+
+def test_records_are_the_truth_about_a_trial(tmp_path: Path) -> None:
+    planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
+    board = schedule._Board({planned.spec.id: planned}, run, answers)
+    folder = run.trial(planned.spec.id)
+    folder.path.mkdir(parents=True)
+    write_json(folder.path / "failed.json", {"status": "failed", "kind": "exception", "message": "no"})
+    board.ended(planned.spec.id, "")
+    (folder.path / "predictions.parquet").write_bytes(b"1234")
+    write_json(folder.path / "done.json", {"status": "done", "predictions_bytes": 4})
+    board.ended(planned.spec.id, "")
+    assert answers.seen == [("supervised", "failed"), ("supervised", "done")]
+    assert (board.outcome.done, board.outcome.failed) == (1, 1)
+    with pytest.raises(UserError, match="the disk is full"):
+        board.ended(planned.spec.id, "the disk is full")
+
+
+def test_a_worker_that_died_leaves_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEFAR_BENCH_HOME", str(tmp_path / "home"))
+    planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
+    schedule._Board({planned.spec.id: planned}, run, answers).lost(planned.spec.id)
+    failed = run.trial(planned.spec.id).failed()
+    assert failed is not None and failed["kind"] == "lost worker"
+    assert answers.seen == [("supervised", "failed")]
+
+
+def test_ray_folders_of_dead_runs_are_swept_and_others_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "_short_temporary", lambda: str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for pid in (dead.pid, os.getpid()):
+        (tmp_path / f"sefar-ray-{pid}-abc/session").mkdir(parents=True)
+    schedule._sweep()
+    assert [path.name for path in tmp_path.iterdir()] == [f"sefar-ray-{os.getpid()}-abc"]
+
+
+def test_a_long_temporary_folder_is_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/a/very/long/name/of/a/folder/for/temporary/files")
+    assert schedule._short_temporary() == "/tmp"
+
+
+def test_more_than_there_is_can_be_asked_for_but_not_had() -> None:
+    with pytest.raises(UserError, match=r"2 GPUs and there are 0.*--gpus-per-trial"):
+        schedule._check_resources({"CPU": 4.0}, {"x": {"cpu": 1, "gpu": 2}})
+    schedule._check_resources({"CPU": 4.0}, {"x": {"cpu": 4}})
