@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import inspect
+import sys
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -67,11 +67,11 @@ def _fingerprint(path: Path, modified: int) -> tuple[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=4096)
 def _source(name: str) -> Path | None:
-    """The file of a module; None for a package without code of its own or a name that is no module."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError):
+    """The file of a module; None for a name that is no module.  Imports nothing, not even a decoder."""
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded is not None:
+        return Path(loaded) if loaded.endswith(".py") else None
+    if name.split(".")[0] not in OURS:
         return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
+    path = Path(__file__).resolve().parent.parent.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

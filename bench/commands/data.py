@@ -43,12 +43,11 @@ def add(
     from datasets.errors import UserError
 
     if name in plugins.dataset_names() and name not in catalog.entries():
-        raise UserError(f"'{name}' is the name of a data set that comes with a package; choose another name.")
+        raise UserError(f"'{name}' is a data set that comes with a package; choose another name.")
     table = catalog.add(name, train, test, root, unlabeled, validation, classes, mirror).table()
     pool = "" if table.unlabeled is None else f"{len(table.unlabeled)} unlabeled, "
-    print(
-        f"{name}: {len(table.classes)} classes, {len(table.train)} training, {pool}{len(table.test)} test clips"
-    )
+    sizes = f"{len(table.train)} training, {pool}{len(table.test)} test clips"
+    print(f"{name}: {len(table.classes)} classes, {sizes}")
     print(f"next: python -m bench data verify {name}; python -m bench run --data {name}")
     return 0
 
