@@ -75,14 +75,14 @@ def plan_section(
     """
     section = loaded.suite.sections[name]
     check_entries(section, f"{loaded.path}: sections.{name}")
-    quick = section.quick if section.quick and not choice.full and not choice.data else None
+    quick = section.quick if not choice.full else None
     entries = _chosen_entries(section, choice, quick.entries if quick else ())
     seeds = choice.seeds or parse_seeds(quick.seeds if quick else section.seeds)
-    cells = _chosen_cells(section, choice, quick.cells if quick else ())
+    cells = _chosen_cells(section, choice, quick.cells if quick and not choice.data else ())
     cells += [(data, own_labels(data)) for data in _own_data(loaded, name, choice)]
     trials: list[PlannedTrial] = []
     for data, labels in cells:
-        for entry in entries:
+        for entry in (each for each in entries if section.meets(each, data, labels)):
             for seed in seeds:
                 spec = trial_spec(section, entry, loaded.tuned_entry(entry.label), data, labels, seed, device)
                 if choice.limit_steps:

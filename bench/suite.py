@@ -47,11 +47,16 @@ Seeds = Annotated[str, AfterValidator(_check_seeds)]
 
 
 class Task(Frozen):
-    """A data set, the label budgets it is run at, and its own number of steps where it has one."""
+    """A data set and the label budgets it is run at.
+
+    `steps`: its own budget, where it has one.  `entries`: the labels of the entries that meet on it; none
+    named means all.
+    """
 
     data: str
     labels: tuple[Labels, ...]
     steps: Annotated[int, Ge(1)] | None = None
+    entries: tuple[str, ...] = ()
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -161,9 +166,18 @@ class Section(Frozen):
             if cell not in cells:
                 raise ValueError(f"'{cell}' is no task of this section ({', '.join(sorted(cells))})")
         labels = {entry.label for entry in self.entries}
-        for label in self.quick.entries if self.quick else ():
-            if label not in labels:
-                raise ValueError(f"quick names the entry '{label}', which does not exist")
+        lists = [("quick", self.quick.entries if self.quick else ())]
+        for place, entries in [*lists, *((f"task '{task.data}'", task.entries) for task in self.tasks)]:
+            for label in entries:
+                if label not in labels:
+                    raise ValueError(f"{place} names the entry '{label}', which does not exist")
+            if entries and self.baseline.label not in entries:
+                raise ValueError(f"{place} leaves out the baseline '{self.baseline.label}'")
+
+    def meets(self, entry: Entry, data: str, labels: str) -> bool:
+        """Whether an entry is run on a cell."""
+        named = [t.entries for t in self.tasks if t.data == data and labels in t.labels and t.entries]
+        return not named or entry.label in named[0]
 
     def steps(self, data: str, labels: str) -> int:
         """The budget of a cell in optimizer steps."""
