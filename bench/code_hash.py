@@ -71,7 +71,7 @@ def _source(name: str) -> Path | None:
     loaded = getattr(sys.modules.get(name), "__file__", None)
     if loaded is not None:
         return Path(loaded) if loaded.endswith(".py") else None
-    if name.split(".")[0] not in OURS:
+    if name.split(".", maxsplit=1)[0] not in OURS:
         return None
     path = Path(__file__).resolve().parent.parent.joinpath(*name.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

@@ -77,6 +77,14 @@ class Outcome:
     failed: int = 0
 
 
+class _Halt(BaseException):
+    """Carries an error through Tune, which catches every `Exception`."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 @dataclass
 class _Board:
     """What the driver knows while trials run; Ray's callbacks write to it."""
@@ -135,8 +143,11 @@ def run_trials(
     if not planned:
         return board.outcome
     need = {trial_id: resources(trial.spec, settings) for trial_id, trial in planned.items()}
-    with _ray(settings, need) as folder:
-        _tune(board, need, settings, folder)
+    try:
+        with _ray(settings, need) as folder:
+            _tune(board, need, settings, folder)
+    except _Halt as halt:
+        raise halt.reason from None
     return board.outcome
 
 
@@ -358,12 +369,23 @@ def _callback(board: _Board) -> Any:
         """Reads the record of each trial that ended."""
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            board.ended(_name(trial), str((trial.last_result or {}).get("told", "")))
+            with _halting():
+                board.ended(_name(trial), str((trial.last_result or {}).get("told", "")))
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            board.lost(_name(trial))
+            with _halting():
+                board.lost(_name(trial))
 
     return Reader()
+
+
+@contextlib.contextmanager
+def _halting() -> Iterator[None]:
+    """Lets an error in a callback end the run; Tune would take it for a failure of the trial."""
+    try:
+        yield
+    except Exception as error:
+        raise _Halt(error) from error
 
 
 def _short_temporary() -> str:
