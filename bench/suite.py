@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 from pydantic import AfterValidator, model_validator
 
 from bench.spec import Frozen, Labels, Net, Protocol
@@ -46,6 +46,12 @@ def _check_seeds(text: str) -> str:
 Seeds = Annotated[str, AfterValidator(_check_seeds)]
 
 
+def _check_label(text: str) -> str:
+    if not text.strip() or "," in text:
+        raise ValueError("a label is not empty and has no comma, since --methods separates labels by commas")
+    return text
+
+
 class Task(Frozen):
     """A data set and the label budgets it is run at.
 
@@ -71,7 +77,7 @@ class Entry(Frozen):
     `reference` is shown outside both families and alone may change the labeled augmentation.
     """
 
-    label: str
+    label: Annotated[str, AfterValidator(_check_label)]
     method: str
     role: Role = "competitor"
     config: dict[str, Any] = {}
@@ -215,7 +221,7 @@ class Suite(Frozen):
     name: str
     title: str
     tuned: str | None = None
-    alpha: Annotated[float, Ge(0)] = 0.05
+    alpha: Annotated[float, Interval(gt=0, lt=1)] = 0.05
     equivalence_points: float = 1.0
     sections: dict[str, Section]
 
