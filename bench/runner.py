@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,12 @@ from bench.doctor import machine
 from bench.plan import Choice, PlannedTrial, trial_spec
 from bench.progress import Ticker
 from bench.schedule import Outcome, Settings, available_cpus, run_trials
-from bench.store import RunFolder, read_json, write_json
+from bench.store import DONE, FAILED, RunFolder, read_json, write_json
 from bench.suite import LoadedSuite
 from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
 
+PAGE = "leaderboard.md"
 PLAN, ENVIRONMENT = "plan.json", "env.json"
 DEFAULT_OUT = Path("runs")
 COMMITTED = ("fine_grained", Path("reports"))
@@ -62,7 +64,11 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         kept = sum(state == "failed" for state in states.values()) if not options.retry_failed else 0
         if kept:
             print(f"{kept} trials failed in an earlier run; try them again with --retry-failed")
-        report(loaded, run, report_folder(loaded, options.out, options.to))
+        folder = report_folder(loaded, options.out, options.to)
+        if todo or not up_to_date(folder / PAGE, loaded, run):
+            report(loaded, run, folder)
+        else:
+            print(f"report: {folder / PAGE}")
     return exit_codes.FINDINGS if outcome.failed or kept else exit_codes.OK
 
 
@@ -166,6 +172,9 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
         "absent": dict(agenda.absent),
         "trials": [trial.model_dump(mode="json") for trial in trials],
     }
+    with contextlib.suppress(OSError, ValueError):
+        if read_json(run.path / PLAN) == plan:  # its time tells whether the report is up to date
+            return
     write_json(run.path / PLAN, plan)
 
 
@@ -209,6 +218,17 @@ def report_folder(loaded: LoadedSuite, out: Path, to: Path | None) -> Path:
     if loaded.suite.name == suite and out == DEFAULT_OUT:
         return committed
     return out / loaded.suite.name / "report"
+
+
+def up_to_date(page: Path, loaded: LoadedSuite, run: RunFolder) -> bool:
+    """Whether a page is younger than all that it is made of: plan, records, suite, and our own code."""
+    if not page.is_file():
+        return False
+    records = [path for name in (DONE, FAILED) for path in run.path.glob(f"trials/*/{name}")]
+    suites = loaded.path.parent.glob("*.yaml")
+    sources = [run.path / PLAN, *records, *suites, *Path(__file__).parent.rglob("*.py")]
+    rendered = page.stat().st_mtime_ns
+    return all(path.stat().st_mtime_ns < rendered for path in sources if path.exists())
 
 
 def report(

@@ -29,6 +29,19 @@ def test_a_run_does_everything_once_and_reports(bench: Any) -> None:
     assert len(bench.executed) == 4
 
 
+def test_a_rerun_renders_only_what_is_out_of_date(bench: Any) -> None:
+    suite = bench.suite()
+    bench("run", "--suite", suite)
+    page = bench.folder / "runs/tiny/report/leaderboard.md"
+    page.write_text("as it was", encoding="utf-8")
+    assert "report: " in bench("run", "--suite", suite).out
+    assert page.read_text(encoding="utf-8") == "as it was"
+    text = suite.read_text(encoding="utf-8").replace("Rendered saltos", "Drawn saltos")
+    suite.write_text(text, encoding="utf-8")
+    assert "report: " in bench("run", "--suite", suite).out
+    assert "Drawn saltos" in page.read_text(encoding="utf-8")
+
+
 def test_plan_tells_what_is_done_and_what_is_missing(bench: Any) -> None:
     suite = bench.suite()
     assert "4 missing" in bench("plan", "--suite", suite).out

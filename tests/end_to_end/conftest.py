@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -36,7 +37,6 @@ class Shell:
         environment = {
             **os.environ,
             "SEFAR_BENCH_HOME": str(self.home),
-            "TMPDIR": str(self.temporary),
             "OMP_NUM_THREADS": "1",
             **variables,
         }
@@ -52,12 +52,12 @@ class Shell:
         self.started.append(process)
         return process
 
-    @property
-    def temporary(self) -> Path:
-        """Where this shell's commands put temporary files; short, since Ray's sockets lie below it."""
-        path = Path(f"/tmp/e2e-{os.getpid()}")
-        path.mkdir(exist_ok=True)
-        return path
+    def litter(self) -> list[Path]:
+        """Temporary files of Ray that are left of this shell's commands."""
+        folders = {Path(tempfile.gettempdir()), Path("/tmp")}
+        return [
+            path for p in self.started for folder in folders for path in folder.glob(f"sefar-ray-{p.pid}-*")
+        ]
 
     def run(self, *arguments: str | Path, **variables: str) -> tuple[int, str, str]:
         """Runs a command to its end: exit status, standard output, standard error."""

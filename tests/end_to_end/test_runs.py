@@ -39,7 +39,7 @@ def test_smoke_then_nothing_then_a_single_trial(shell: Any) -> None:
     assert (folder / "report/leaderboard.md").is_file()
     assert {path.name for path in folder.iterdir()} == {".lock", "plan.json", "env.json", "trials", "report"}
     assert not shell.processes()
-    assert not list(shell.temporary.glob("sefar*"))
+    assert not shell.litter()
 
     # A rerun does nothing, and nothing of Ray.
     stamps = {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/*")}
