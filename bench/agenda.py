@@ -9,9 +9,9 @@ from typing import Literal
 
 from bench import plugins
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence
-from bench.store import RunFolder, TrialFolder
+from bench.store import LOST_WORKER, RunFolder, TrialFolder
 from bench.suite import Entry, LoadedSuite, Section
-from bench.trial import LOST_WORKER, trial_code_hash
+from bench.trial import trial_code_hash
 from datasets.errors import UserError, unknown_name
 
 State = Literal["done", "stale", "failed", "missing"]

@@ -15,6 +15,11 @@ from datasets.loader import FrameStore, ViewSettings, evaluation_clips
 from datasets.types import ClipRef
 from methods.base import Method
 
+
+class DivergedError(Exception):
+    """A loss or a prediction became NaN or infinite; the trial is over, the others go on."""
+
+
 UNDECODABLE = -1
 """Predicted class of a clip that no decoder reads: always wrong."""
 
@@ -29,10 +34,16 @@ def logits_of(
     batch: int,
     device: torch.device,
 ) -> NDArray[np.float32]:
-    """(len(keys), classes) logits on the deterministic test views."""
+    """(len(keys), classes) logits on the deterministic test views.
+
+    Raises:
+        DivergedError: when they are not finite; NaN has no rank, and an argmax of NaN is class 0.
+    """
     model.eval()
     views = evaluation_clips(store, keys, method.sampler(), settings, batch, device)
     parts = [method.predict(clip, model).float().cpu() for clip in views]
+    if not all(bool(part.isfinite().all()) for part in parts):
+        raise DivergedError(f"the evaluated model of method '{method.name}' predicts NaN or infinity.")
     return torch.cat(parts).numpy() if parts else np.empty((0, method.task.classes), np.float32)
 
 

@@ -26,6 +26,9 @@ from filelock import FileLock, Timeout
 
 from datasets.errors import UserError
 
+LOST_WORKER = "lost worker"
+"""The kind of failure whose cause is the machine; the next run tries the trial again."""
+
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PREDICTIONS, METRICS, CHECKPOINT, ERROR = "predictions.parquet", "metrics.jsonl", "checkpoint.pt", "error.txt"
@@ -112,6 +115,11 @@ class TrialFolder:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def forget(self) -> None:
+        """Takes back an earlier record, since the trial runs again."""
+        for record in (DONE, FAILED, ERROR):
+            (self.path / record).unlink(missing_ok=True)
+
     def publish_done(self, attempt: Path, record: Mapping[str, Any]) -> None:
         """Moves the attempt's files into place and then declares the trial done."""
         predictions = attempt / PREDICTIONS
@@ -131,6 +139,8 @@ class TrialFolder:
         with disk_errors(self.path):
             (self.path / ERROR).write_text(trace, encoding="utf-8")
         write_json(self.path / FAILED, record)
+        if record.get("kind") != LOST_WORKER:  # what broke a trial may be in its state
+            (self.path / CHECKPOINT).unlink(missing_ok=True)
         (self.path / DONE).unlink(missing_ok=True)  # an older result, which this trial was to replace
 
     def _move(self, attempt: Path) -> None:

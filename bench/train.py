@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 
+from bench.evaluate import DivergedError
 from bench.spec import Optimizer, Protocol
 from datasets.draws import derive
 from datasets.loader import Loader
@@ -22,10 +23,6 @@ from methods.draws import Draws
 
 LOG_EVERY = 10
 """Steps between two lines of the metrics log."""
-
-
-class DivergedError(Exception):
-    """A loss became NaN or infinite; the trial is over, the others go on."""
 
 
 @dataclass

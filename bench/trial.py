@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import pickle
 import platform
 import random
 import time
@@ -24,8 +25,9 @@ from bench import evaluate, plugins, store
 from bench.code_hash import code_hash, module_of
 from bench.spec import Net, TrialSpec
 from bench.store import TrialFolder
-from bench.train import DivergedError, State, build_optimizer, train, warmup_steps
+from bench.train import State, build_optimizer, train, warmup_steps
 from datasets.clip_cache import ClipCache
+from datasets.draws import generator
 from datasets.errors import UserError
 from datasets.loader import BatchSizes, Loader, ViewSettings
 from datasets.splits import Split, make_split
@@ -36,9 +38,6 @@ from methods.config import build
 
 CHECKPOINT_SECONDS = 300.0
 """Time between checkpoints of a running trial."""
-
-LOST_WORKER = "lost worker"
-"""The kind of failure whose cause is the machine; the next run tries the trial again."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def lost_record(spec: TrialSpec, folder: TrialFolder) -> dict[str, Any]:
     """Files that the process of a trial died without leaving a record."""
     message = "its process died: it was killed, or the machine ran out of memory"
     base = {"id": spec.id, "spec": spec.model_dump(mode="json"), "code_hash": trial_code_hash(spec)}
-    failed = {**base, "status": "failed", "kind": LOST_WORKER, "message": message}
+    failed = {**base, "status": "failed", "kind": store.LOST_WORKER, "message": message}
     with folder.attempt() as attempt:
         folder.publish_failed(attempt, failed, f"{message}\n")
     return failed
@@ -104,7 +103,7 @@ def lost_record(spec: TrialSpec, folder: TrialFolder) -> dict[str, Any]:
 
 def failure_kind(error: Exception) -> str:
     """A class of failure: "diverged", "out of memory" or "exception"."""
-    if isinstance(error, DivergedError):
+    if isinstance(error, evaluate.DivergedError):
         return "diverged"
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return "out of memory"
@@ -120,18 +119,20 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
     checkpoint = folder.path / store.CHECKPOINT
     log_path = attempt / store.METRICS
     best = _Best(spec, scene)
-    if resume and checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)
+    code = trial_code_hash(spec)
+    saved = _checkpoint(checkpoint, code) if resume else None
+    if saved is not None:
         state.load_state_dict(saved["state"])
         best.load_state_dict(saved["best"])
         _carry_log(folder.path / store.METRICS, log_path, state.step)
-    saver = _Saver(checkpoint, folder.path / store.METRICS, log_path)
+    saver = _Saver(checkpoint, code, folder.path / store.METRICS, log_path)
 
     def after(now: State) -> None:
         best.look(now)
         saver.look(now, best)
 
     prepared = time.perf_counter() - started
+    folder.forget()
     with log_path.open("a", encoding="utf-8") as log:
 
         def write(values: Mapping[str, Any]) -> None:
@@ -189,7 +190,7 @@ def prepare_scene(spec: TrialSpec) -> Scene:
             f"{split.hash[:12]} instead of {spec.split_hash[:12]}); plan again with the same command."
         )
     cache = open_cache(spec, table, data)
-    usable = _decodable(split, cache)
+    usable = _decodable(split, cache, spec.seed)
     protocol = spec.protocol
     task = TaskInfo(
         classes=len(table.classes),
@@ -208,6 +209,11 @@ def prepare_scene(spec: TrialSpec) -> Scene:
         mirror=table.mirror,
     )
     scored = split.test if spec.scored_on == "test" else split.validation
+    if not scored:
+        raise UserError(
+            f"{spec.cell} has no {spec.scored_on} clips to score; give the data set a {spec.scored_on} list"
+            + (", or at least 20 labels per class." if spec.scored_on == "validation" else ".")
+        )
     return Scene(usable, scored, cache, task, settings, torch.device(spec.device))
 
 
@@ -219,12 +225,18 @@ def open_cache(spec: TrialSpec, table: ClipTable, data: Any) -> ClipCache:
     return ClipCache.open(clips, spec.data, spec.protocol.short_side)
 
 
-def _decodable(split: Split, cache: ClipCache) -> Split:
-    """The split without undecodable clips in training and validation; test keeps its list."""
+def _decodable(split: Split, cache: ClipCache, seed: int) -> Split:
+    """The split without undecodable clips in training and validation; test keeps its list.
+
+    Unlabeled clips change their order: splits are sorted by name, names often tell the class, and a
+    method sees each clip's position.
+    """
     kept = {
         role: tuple(clip for clip in getattr(split, role) if clip.key not in cache.errors)
         for role in ("labeled", "unlabeled", "validation")
     }
+    order = generator(seed, "unlabeled positions").permutation(len(kept["unlabeled"]))
+    kept["unlabeled"] = tuple(kept["unlabeled"][i] for i in order)
     if not kept["labeled"]:
         raise UserError("not one labeled clip can be decoded; look at them with: bench data verify NAME")
     return Split(test=split.test, hash=split.hash, **kept)
@@ -344,11 +356,20 @@ class _Best:
             evaluated_model(self._spec, state).load_state_dict(self._weights)
 
 
+def _checkpoint(path: Path, code: str) -> dict[str, Any] | None:
+    """The checkpoint, unless it is missing, damaged, or of other code: then the trial starts afresh."""
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+        return None
+    return saved if isinstance(saved, dict) and saved.get("code_hash") == code else None
+
+
 class _Saver:
     """Writes a checkpoint, and the log up to it, every few minutes."""
 
-    def __init__(self, path: Path, log: Path, running_log: Path) -> None:
-        self._path, self._log, self._running_log = path, log, running_log
+    def __init__(self, path: Path, code: str, log: Path, running_log: Path) -> None:
+        self._path, self._code, self._log, self._running_log = path, code, log, running_log
         self._last = time.monotonic()
 
     def look(self, state: State, best: _Best) -> None:
@@ -357,7 +378,8 @@ class _Saver:
             self._last = time.monotonic()
             temporary = self._path.with_suffix(".tmp")
             with store.disk_errors(self._path):
-                torch.save({"state": state.state_dict(), "best": best.state_dict()}, temporary)
+                content = {"state": state.state_dict(), "best": best.state_dict(), "code_hash": self._code}
+                torch.save(content, temporary)
                 temporary.replace(self._path)
                 self._log.write_bytes(self._running_log.read_bytes())
 

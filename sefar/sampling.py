@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets.errors import UserError
 from datasets.types import Indices
 
 
@@ -60,17 +59,15 @@ class DualLevel:
     def indices(self, frame_count: int, rng: np.random.Generator | None) -> Indices:
         """One ascending array of positions in [0, frame_count) per level; round() is half to even.
 
-        Raises:
-            UserError: when the clip has fewer frames than the context level.
+        A clip with fewer frames than the context level is slowed down to that many, each shown as often as
+        needed.  (The release fails on it; here every method sees the same clips.)
         """
+        context = self.sizes[-1]
+        if frame_count < context:
+            return tuple(level * frame_count // context for level in self.indices(context, rng))
         segments = sum(self.sizes)
         if segments > frame_count:
-            segments = max(self.sizes[-1], frame_count)
-        if segments > frame_count:
-            raise UserError(
-                f"a clip of {frame_count} frames is too short for levels {self.sizes}: "
-                f"it needs {self.sizes[-1]}; leave it out or use smaller levels."
-            )
+            segments = max(context, frame_count)
         rate = frame_count / segments
         return tuple(
             np.array([self._frame(j, rate, rng) for j in level], np.int64)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from datasets.types import Batch, Recipe, View
 from methods.base import Progress, Step
+from methods.config import Probability, Share, Weight
 from sefar.method import SeFAR
 
 
@@ -11,6 +14,17 @@ class SeFARSupervised(SeFAR):
     """L = mean cross-entropy of dual-level elements through the fusion head; no unlabeled clip is seen."""
 
     name = "sefar_supervised"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(SeFAR.Config):
+        """Losses of unlabeled clips are not used, so their settings have no tuning range."""
+
+        threshold: Probability = 0.8
+        unlabeled_weight: Weight = 0.0
+        mix_weight: Weight = 0.0
+        channel_dropout: Share = 0.0
+
+    config: Config
 
     def recipe(self) -> Recipe:
         """Labeled views only."""

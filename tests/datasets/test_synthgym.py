@@ -198,7 +198,7 @@ def test_the_table_is_known_without_files(cls, home):
         assert Counter(ref.label for ref in clips) == dict.fromkeys(range(12), count)
         assert all(ref.group == ref.key and ref.key.startswith(f"{role}/") for ref in clips)
         assert all(table.classes[ref.label] in ref.key for ref in clips)
-    assert len(table.clips()) == 170 * 12
+    assert len(table.clips()) == 270 * 12
 
 
 def test_names_of_files_say_what_they_show():

@@ -1,0 +1,110 @@
+"""One trial: interrupted and resumed, damaged checkpoints, what a method can see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench import store, trial
+from bench.plan import Choice, plan_section
+from bench.spec import TrialSpec
+from bench.store import TrialFolder
+from bench.suite import load_suite
+from bench.train import State
+from datasets.synthgym import SynthGymTiny
+from methods.fixmatch import FixMatch
+
+
+@pytest.fixture
+def spec(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> TrialSpec:
+    """A short trial of the suite `smoke` that uses labels and unlabeled clips, validated on its way."""
+    monkeypatch.setenv("SEFAR_BENCH_HOME", str(shared_home))
+    SynthGymTiny().prepare()
+    planned = plan_section(load_suite("smoke"), "embedded", Choice(methods=["fixmatch"], seeds=(3,)))
+    found = next(each.spec for each in planned if each.entry == "fixmatch")
+    protocol = found.protocol.model_copy(
+        update={"steps": 12, "checkpoint": "best_validation", "validate_every": 2}
+    )
+    config = {**found.config, "pseudo_labels": "teacher", "alignment": "label", "threshold": 0.0}
+    return found.model_copy(update={"protocol": protocol, "config": config})
+
+
+class PowerCut(BaseException):
+    """Nothing may catch it."""
+
+
+def _interrupted(spec: TrialSpec, folder: TrialFolder, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a trial that checkpoints at every step until the power goes after step `at`."""
+    look = trial._Saver.look
+
+    def cut(self: trial._Saver, state: State, best: trial._Best) -> None:
+        look(self, state, best)
+        if state.step == at:
+            raise PowerCut
+
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        patch.setattr(trial, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(trial._Saver, "look", cut)
+        trial.run_trial(spec, folder)
+
+
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
+    spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = TrialFolder(tmp_path / "whole"), TrialFolder(tmp_path / "parts")
+    expected = trial.run_trial(spec, whole)
+    for at in (2, 7, 11):  # in the warm-up, after it, before the end
+        _interrupted(spec, parts, at, monkeypatch)
+        assert parts.done() is None
+    record = trial.run_trial(spec, parts)
+    assert record["metrics"] == expected["metrics"]
+    assert record["checkpoint_step"] == expected["checkpoint_step"]
+    for name in (store.PREDICTIONS, store.METRICS):
+        assert (parts.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert not (parts.path / store.CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "other code"])
+def test_a_checkpoint_that_cannot_be_trusted_is_not_used(
+    spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    expected = trial.run_trial(spec, TrialFolder(tmp_path / "whole"))
+    folder = TrialFolder(tmp_path / "damaged")
+    _interrupted(spec, folder, 7, monkeypatch)
+    path = folder.path / store.CHECKPOINT
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    else:
+        saved = torch.load(path, weights_only=True)
+        saved["code_hash"] = "of yesterday"
+        for value in saved["state"]["method"].values():
+            value.zero_()
+        torch.save(saved, path)
+    record = trial.run_trial(spec, folder)
+    assert record["status"] == "done"
+    assert record["metrics"] == expected["metrics"]
+
+
+def test_the_position_of_an_unlabeled_clip_does_not_tell_its_class(spec: TrialSpec) -> None:
+    scene = trial.prepare_scene(spec)
+    labels = np.array([clip.label for clip in scene.split.unlabeled])
+    positions = np.arange(len(labels))
+    # Chance is 1 in 12; splits are sorted by name, and sorted names of the rendered clips repeat the classes.
+    assert (positions % 12 == labels).mean() < 0.25
+    blocks = positions * 12 // len(labels)
+    assert max((blocks[labels == c] == b).mean() for c in range(12) for b in range(12)) < 0.75
+    again = trial.prepare_scene(spec)
+    assert again.split.unlabeled == scene.split.unlabeled
+
+
+def test_predictions_that_are_not_finite_are_a_failure_not_a_score(
+    spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = FixMatch.predict
+    monkeypatch.setattr(FixMatch, "predict", lambda *args: predict(*args) * float("nan"))
+    record = trial.run_trial(spec, TrialFolder(tmp_path / "nan"))
+    assert (record["status"], record["kind"]) == ("failed", "diverged")
+    assert "fixmatch" in record["message"]
