@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -50,6 +51,27 @@ def _check_label(text: str) -> str:
     if not text.strip() or "," in text:
         raise ValueError("a label is not empty and has no comma, since --methods separates labels by commas")
     return text
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def _check_name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError(
+            f"the name '{text}' must start with a letter or digit and hold nothing but letters, digits and "
+            "any of '_.-', since it names a folder"
+        )
+    return text
+
+
+def _check_file_name(text: str) -> str:
+    if not text or text in (".", "..") or "/" in text or "\\" in text:
+        raise ValueError(f"'{text}' must be the name of a file beside the suite, without folders")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
 
 
 class Task(Frozen):
@@ -218,12 +240,12 @@ class Tuned(Frozen):
 class Suite(Frozen):
     """A named set of sections."""
 
-    name: str
+    name: Name
     title: str
-    tuned: str | None = None
+    tuned: Annotated[str, AfterValidator(_check_file_name)] | None = None
     alpha: Annotated[float, Interval(gt=0, lt=1)] = 0.05
     equivalence_points: float = 1.0
-    sections: dict[str, Section]
+    sections: dict[Name, Section]
 
 
 class LoadedSuite(Frozen):

@@ -94,3 +94,26 @@ def test_a_reference_may_have_its_own_labeled_augmentation(tmp_path: Path) -> No
     path = _write(tmp_path, lambda c, s: _entry(s, role="reference", labeled_augmentation="weak"))
     suite: Suite = load_suite(str(path)).suite
     assert suite.sections["embedded"].entries[-1].labeled_augmentation == "weak"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "../elsewhere"),
+        ("name", "a/b"),
+        ("name", ".."),
+        ("name", ""),
+        ("name", "-rf"),
+        ("tuned", "../fine_grained.tuned.yaml"),
+        ("tuned", "/etc/tuned.yaml"),
+        ("tuned", ".."),
+        ("sections", "a/b"),
+    ],
+)
+def test_names_that_would_leave_the_run_folder_are_refused(tmp_path: Path, field: str, value: str) -> None:
+    def change(content: dict[str, Any], section: dict[str, Any]) -> None:
+        content[field] = {value: section} if field == "sections" else value
+
+    path = _write(tmp_path, change)
+    with pytest.raises(UserError, match=rf"own\.yaml:\d+: field '{field}"):
+        load_suite(str(path))
