@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +46,9 @@ class VideoListSet:
 
     With an unlabeled list the training list is the label draw as it is; without one the training list
     is a pool, of which a seed labels some.  Every clip counts as its own source video.
+
+    All files lie below `root`: relative paths are taken from it, absolute ones become relative to it, and
+    a path that leaves it is refused, so that keys name the same clips on every machine.
     """
 
     def __init__(self, entry: ListEntry) -> None:
@@ -60,7 +65,8 @@ class VideoListSet:
         """The clips by role, from the lists alone.
 
         Raises:
-            UserError: a list is missing or has a line that is not understood; names file and line.
+            UserError: a list is missing, has a line that is not understood, a path outside of the root or
+                a test or validation clip that is also trained on; names file and line.
         """
         return self._table
 
@@ -72,19 +78,28 @@ class VideoListSet:
         numbers = _all_integers(train)
         labels = _Labels(classes, numbers, positions=numbers and entry.classes is not None)
 
-        def clips(path: Path, hidden: bool = False) -> tuple[ClipRef, ...]:
-            lines = read_list(path, labeled=not hidden)
-            return tuple(_clip(entry.root, line, labels.index(path, line, hidden)) for line in lines)
+        places: dict[str, _Places] = {}
 
-        return ClipTable(
+        def clips(role: str, path: Path) -> tuple[ClipRef, ...]:
+            hidden = role == "unlabeled"
+            lines = read_list(path, labeled=not hidden)
+            places[role] = _Places(path, _keys(entry.root, path, lines))
+            return tuple(
+                ClipRef(key=key, path=entry.root / key, label=labels.index(path, line, hidden), group=key)
+                for key, line in zip(places[role].lines, lines, strict=True)
+            )
+
+        table = ClipTable(
             name=entry.name,
             classes=classes,
-            train=clips(entry.train),
-            test=clips(entry.test),
-            validation=clips(entry.validation) if entry.validation else (),
-            unlabeled=clips(entry.unlabeled, hidden=True) if entry.unlabeled else None,
+            train=clips("training", entry.train),
+            test=clips("test", entry.test),
+            validation=clips("validation", entry.validation) if entry.validation else (),
+            unlabeled=clips("unlabeled", entry.unlabeled) if entry.unlabeled else None,
             mirror=entry.mirror,
         )
+        _check_apart(places)
+        return table
 
     def prepare(self) -> None:
         """Checks that the files are there: some may be missing, which counts them as undecodable.
@@ -208,12 +223,64 @@ def _all_integers(lines: Iterable[Line]) -> bool:
     return all(line.label is not None and _INTEGER.fullmatch(line.label) for line in lines)
 
 
-def _clip(root: Path, line: Line, label: int) -> ClipRef:
-    relative = Path(line.file)
-    if relative.is_absolute() and relative.is_relative_to(root):
-        relative = relative.relative_to(root)
-    key = relative.as_posix()
-    return ClipRef(key=key, path=root / relative, label=label, group=key)
+class _Places(NamedTuple):
+    """A list and the line of each of its keys, in its order."""
+
+    path: Path
+    lines: dict[str, int]
+
+
+def _keys(root: Path, path: Path, lines: Iterable[Line]) -> dict[str, int]:
+    """The keys of a list and their lines; two spellings of one file are one key.
+
+    Raises:
+        UserError: a file lies outside of the root, or is there twice.
+    """
+    found: dict[str, int] = {}
+    for line in lines:
+        key = _key(root, line.file)
+        if key is None:
+            raise UserError(
+                f"{path}:{line.number}: '{line.file}' is not in the folder {root}; write paths that stay in "
+                "it, or give with --root a folder that holds all clips."
+            )
+        if key in found:
+            raise UserError(
+                f"{path}:{line.number}: '{line.file}' is already in line {found[key]}; remove one of them."
+            )
+        found[key] = line.number
+    return found
+
+
+def _key(root: Path, file: str) -> str | None:
+    """The path of a file from the root, or None where it leaves the root."""
+    relative = Path(os.path.normpath(file))
+    if relative.is_absolute():
+        # The root is registered with its links resolved; a list may name the files through a link.
+        resolved = relative.parent.resolve() / relative.name
+        inside = next((each for each in (relative, resolved) if each.is_relative_to(root)), None)
+        if inside is None:
+            return None
+        relative = inside.relative_to(root)
+    return None if relative.parts[:1] in ((), ("..",)) else relative.as_posix()
+
+
+def _check_apart(places: Mapping[str, _Places]) -> None:
+    """That no clip is scored that is also trained on.
+
+    Raises:
+        UserError: naming the line and both lists.
+    """
+    for scored, trained in itertools.product(("test", "validation"), ("training", "unlabeled")):
+        if scored not in places or trained not in places:
+            continue
+        here, there = places[scored], places[trained]
+        for key, number in here.lines.items():
+            if key in there.lines:
+                raise UserError(
+                    f"{here.path}:{number}: '{key}' is in the {scored} list and also in the {trained} list "
+                    f"({there.path}:{there.lines[key]}); remove it from one of them."
+                )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ def add(
     name: Annotated[str, typer.Argument(help="How the data set will be called.")],
     train: Annotated[Path, typer.Option("--train", help="List of labeled clips, 'path label' a line.")],
     test: Annotated[Path, typer.Option("--test", help="List of test clips.")],
-    root: Annotated[Path, typer.Option("--root", help="Folder to which the lists' paths belong.")],
+    root: Annotated[
+        Path, typer.Option("--root", help="Folder that holds the files; the lists' paths are below it.")
+    ],
     unlabeled: Annotated[
         Path | None,
         typer.Option("--unlabeled", help="List of unlabeled clips; without it, seeds draw from --train."),

@@ -62,8 +62,10 @@ def test_bad_names_are_refused(home: Path, lists: dict[str, Path], name: str) ->
 
 def test_a_taken_name_is_refused(home: Path, lists: dict[str, Path]) -> None:
     catalog.add("mine", **lists)
+    other = lists["test"].with_name("other.txt")
+    other.write_text("c.mp4 0\n")
     with pytest.raises(UserError, match="bench data rm mine"):
-        catalog.add("mine", **{**lists, "test": lists["train"]})
+        catalog.add("mine", **{**lists, "test": other})
     assert catalog.entries()["mine"].test == lists["test"].resolve()
 
 
@@ -71,8 +73,9 @@ def test_nothing_is_registered_when_a_list_has_a_mistake(home: Path, lists: dict
     lists["test"].write_text("c.mp4 9\n")
     with pytest.raises(UserError, match=r"test\.txt:1"):
         catalog.add("mine", **lists)
+    lists["test"].write_text("c.mp4 1\n")
     with pytest.raises(UserError, match="--root"):
-        catalog.add("mine", lists["train"], lists["train"], lists["root"] / "nowhere")
+        catalog.add("mine", lists["train"], lists["test"], lists["root"] / "nowhere")
     assert catalog.entries() == {}
 
 

@@ -136,6 +136,50 @@ def test_absolute_paths_below_the_root_have_relative_keys(tmp_path: Path) -> Non
     assert table.train[0].path == root / "a.mp4"
 
 
+def test_absolute_paths_through_a_link_are_below_the_root(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "videos")
+    table = made(tmp_path, f"{tmp_path}/link/a.mp4 0", "c.mp4 0").table()
+    assert table.train[0].key == "a.mp4"
+
+
+@pytest.mark.parametrize("file", ["../a.mp4", "x/../../a.mp4", "/elsewhere/a.mp4", "{root}/../a.mp4", "x/.."])
+def test_paths_that_leave_the_root_are_refused(tmp_path: Path, file: str) -> None:
+    written = file.format(root=tmp_path / "videos")
+    with pytest.raises(UserError, match=r"test\.txt:2: .* is not in the folder .*videos.*--root"):
+        made(tmp_path, "a.mp4 0", f"c.mp4 0\n{written} 0").table()
+
+
+def test_two_spellings_are_one_clip(tmp_path: Path) -> None:
+    assert made(tmp_path, "x/../a.mp4 0", "./c.mp4 0").table().train[0].key == "a.mp4"
+    with pytest.raises(UserError, match=r"train\.txt:2: '\./a\.mp4' is already in line 1"):
+        made(tmp_path, "a.mp4 0\n./a.mp4 0", "c.mp4 0").table()
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        (
+            {"test": "c.mp4 0\n./a.mp4 0"},
+            r"test\.txt:2: 'a\.mp4' is in the test list .* training .*train\.txt:1",
+        ),
+        ({"unlabeled": "u.mp4", "test": "u.mp4 0"}, r"test\.txt:1: .* test list .* unlabeled list"),
+        ({"validation": "a.mp4 0"}, r"validation\.txt:1: .* validation list .* training list"),
+        ({"validation": "u.mp4 0", "unlabeled": "u.mp4"}, r"validation\.txt:1: .* unlabeled list"),
+    ],
+)
+def test_clips_that_are_scored_and_trained_on_are_refused(
+    tmp_path: Path, lists: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        made(tmp_path, **{"train": "a.mp4 0", "test": "c.mp4 0", **lists}).table()
+
+
+def test_a_labeled_clip_may_also_be_unlabeled(tmp_path: Path) -> None:
+    table = made(tmp_path, "a.mp4 0", "c.mp4 0", unlabeled="a.mp4\nb.mp4").table()
+    assert [clip.key for clip in table.unlabeled or ()] == ["a.mp4", "b.mp4"]
+
+
 def test_a_missing_root_is_refused_and_a_few_missing_files_are_not(
     tmp_path: Path, clip: Callable[..., ClipRef]
 ) -> None:
