@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ OnResult = Callable[[PlannedTrial, Mapping[str, Any]], None]
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ side writes warnings to the terminal
     "RAY_AIR_NEW_OUTPUT": "0",  # the new reporter prints tables even when it is told to be silent
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -52,6 +54,8 @@ OBJECT_STORE_BYTES = 80 * 2**20
 
 SOCKET_ROOM = 33
 """Longest name of Ray's temporary folder: paths of Unix sockets below it end at 103 characters."""
+
+CONNECT_SECONDS = 10.0
 
 FOLDER_PREFIX = "sefar-ray-"
 
@@ -275,6 +279,7 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
             **quiet,
         )
     else:
+        _check_answers(settings.address)
         try:
             ray.init(address=settings.address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -284,6 +289,17 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
             ) from error
     with contextlib.suppress(ValueError):  # Ray puts its own handler here
         signal.signal(signal.SIGTERM, terminate)
+
+
+def _check_answers(address: str) -> None:
+    """That somebody listens at HOST:PORT; Ray itself would try for minutes, and loudly."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UserError(f"--address {address}: nobody answers there ({error}).") from error
 
 
 def _check_resources(offered: Mapping[str, float], need: Mapping[str, Mapping[str, float]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -177,6 +178,14 @@ def test_ray_folders_of_dead_runs_are_swept_and_others_kept(
 def test_a_long_temporary_folder_is_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: "/a/very/long/name/of/a/folder/for/temporary/files")
     assert schedule._short_temporary() == "/tmp"
+
+
+def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"--address {address}: nobody answers"):
+            run_trials([_planned()], RunFolder(tmp_path), Settings(address=address), lambda *_: None)
 
 
 def test_more_than_there_is_can_be_asked_for_but_not_had() -> None:
