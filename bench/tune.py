@@ -22,7 +22,7 @@ from bench.store import RunFolder, disk_errors, write_json
 from bench.suite import Entry, LoadedSuite, Section, Tuned, TunedEntry, Tuning, parse_seeds
 from datasets.draws import derive
 from datasets.errors import UserError, unknown_name
-from methods.config import Choices, Span, tuning_ranges
+from methods.config import Choices, Span, build, tuning_ranges
 
 OPTIMIZER = "optimizer."
 """What the names of optimizer settings start with, beside those of the method's config."""
@@ -133,26 +133,41 @@ def chosen_entries(section: Section, methods: Sequence[str] | None) -> list[Entr
 def entry_candidates(
     name: str, section: Section, tuning: Tuning, entry: Entry, effort: Effort
 ) -> list[Candidate]:
-    """The configurations of an entry: number 0 is its own setting, the others are drawn."""
-    drawn = drawn_settings(tuning, entry, effort.configurations - 1)
-    return [
+    """The configurations of an entry: number 0 is its own setting, the others are drawn.
+
+    Raises:
+        UserError: when two are the same, since the effort would then not be the number that is printed.
+    """
+    drawn = drawn_settings(section, tuning, entry, effort.configurations - 1)
+    candidates = [
         Candidate(entry, number, settings, _trials(name, section, tuning, entry, number, settings, effort))
         for number, settings in enumerate([TunedEntry(), *drawn])
     ]
+    different = {candidate.trials[0].spec.id for candidate in candidates}
+    if len(different) < len(candidates):
+        raise UserError(
+            f"entry '{entry.label}' has only {len(different)} different configurations among "
+            f"{len(candidates)}: widen its ranges, for example with 'low' and 'high' in the suite's "
+            "tune.optimizer.lr."
+        )
+    return candidates
 
 
-def search_ranges(tuning: Tuning, entry: Entry) -> dict[str, Choices | Span]:
+def search_ranges(section: Section, tuning: Tuning, entry: Entry) -> dict[str, Choices | Span]:
     """Where an entry is searched: its method's ranges, and the suite's, which have the last word."""
-    config = plugins.method_class(entry.method).Config
-    fields = {field.name for field in dataclasses.fields(config)}
+    method = plugins.method_class(entry.method)
+    settings = build(method.Config, {**section.shared, **entry.config}, f"entry '{entry.label}'")
+    idle = method.unused(settings)
+    fields = {field.name for field in dataclasses.fields(method.Config)} - idle
     suite = {field: given.declared() for field, given in tuning.config.items() if field in fields}
     optimizer = {f"{OPTIMIZER}{field}": given.declared() for field, given in tuning.optimizer.items()}
-    return {**tuning_ranges(config), **suite, **optimizer}
+    own = {field: given for field, given in tuning_ranges(method.Config).items() if field not in idle}
+    return {**own, **suite, **optimizer}
 
 
-def drawn_settings(tuning: Tuning, entry: Entry, count: int) -> list[TunedEntry]:
+def drawn_settings(section: Section, tuning: Tuning, entry: Entry, count: int) -> list[TunedEntry]:
     """Drawn configurations; they depend on the entry's label and the field's name alone."""
-    ranges = search_ranges(tuning, entry)
+    ranges = search_ranges(section, tuning, entry)
     if not ranges or not count:
         return [TunedEntry()] * count
     seeds = {field: derive(0, f"tune/{entry.label}/{field}") for field in ranges}

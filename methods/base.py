@@ -184,6 +184,11 @@ class Method(nn.Module):
             )
         return None
 
+    @classmethod
+    def unused(cls, config: Config) -> frozenset[str]:
+        """Fields that have no effect under this config, so that tuning does not waste its search on them."""
+        return frozenset()
+
     def __init__(self, config: Config, task: TaskInfo, build_backbone: BuildBackbone) -> None:
         super().__init__()
         self.config = config

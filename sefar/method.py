@@ -82,6 +82,13 @@ class SeFAR(Method):
             return f"config field 'levels' takes {total} frames of a clip, but the task gives {task.frames}"
         return super().unsupported(config, task)
 
+    @classmethod
+    def unused(cls, config: Method.Config) -> frozenset[str]:
+        """The threshold without `fixed` regulation, the weight of a mixing that is off."""
+        ours = cast(SeFAR.Config, config)
+        fields = {"threshold": ours.regulation != "fixed", "mix_weight": ours.mix == "off"}
+        return frozenset(name for name, idle in fields.items() if idle)
+
     def __init__(self, config: Config, task: TaskInfo, build_backbone: BuildBackbone) -> None:
         super().__init__(config, task, build_backbone)
         self.thresholding = self.build_thresholding()

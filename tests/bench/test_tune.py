@@ -143,7 +143,7 @@ def test_draws_do_not_move_with_other_entries_or_ranges(bench: Any) -> None:
     assert [c.optimizer.get("lr") for c in after] == [c.optimizer.get("lr") for c in before]
     _, section, tuning = tunable(_loaded(bench), None)
     other = section.entries[1].model_copy(update={"label": "fixmatch again"})
-    assert drawn_settings(tuning, other, 3) != drawn_settings(tuning, section.entries[1], 3)
+    assert drawn_settings(section, tuning, other, 3) != drawn_settings(section, tuning, section.entries[1], 3)
 
 
 def test_ranges_of_the_suite_reach_the_methods_that_have_the_field(bench: Any) -> None:
@@ -182,3 +182,17 @@ def test_a_suite_without_a_place_to_search_is_refused(bench: Any) -> None:
 def test_the_home_of_tuning_is_apart_from_runs(search: Any) -> None:
     search()
     assert not Path(search.bench.folder / "runs/tiny").exists()
+
+
+def test_every_entry_of_the_main_suite_gets_as_many_different_configurations() -> None:
+    section = load_suite("fine_grained").suite.sections["embedded"]
+    assert section.tune is not None
+    for entry in tune.chosen_entries(section, None):
+        drawn = tune.drawn_settings(section, section.tune, entry, 7)
+        assert len({each.model_dump_json() for each in drawn}) == 7
+        ranges = tune.search_ranges(section, section.tune, entry)
+        assert "optimizer.lr" in ranges and "dropout" in ranges
+        if entry.label == "sefar-aligned":  # adaptive regulation has no threshold, and it does not mix
+            assert not ranges.keys() & {"threshold", "mix_weight"}
+        if entry.label.startswith("supervised"):
+            assert ranges.keys() == {"optimizer.lr", "optimizer.weight_decay", "dropout"}
