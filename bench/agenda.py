@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench import plugins
-from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence
+from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, without_bound
 from bench.store import LOST_WORKER, RunFolder, TrialFolder
 from bench.suite import Entry, LoadedSuite, Section
 from bench.trial import trial_code_hash
@@ -32,13 +32,15 @@ class Held:
 class Agenda:
     """Trials to run, what to tell about them, sections that wait, and data sets that are missing.
 
-    `absent` maps a data set to the command that adds it.
+    `absent` maps a data set to the command that adds it.  `unbound` are data sets whose bound is left out,
+    since not all of their labels are known.
     """
 
     trials: tuple[PlannedTrial, ...]
     banner: tuple[str, ...] = ()
     held: tuple[Held, ...] = ()
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    unbound: tuple[str, ...] = ()
 
 
 def make_agenda(
@@ -62,20 +64,22 @@ def make_agenda(
     everywhere = not here or device != "cuda" or choice.full or choice.data is not None
     trials: list[PlannedTrial] = []
     held: list[Held] = []
+    unbound: dict[str, None] = {}
     embedded = False
     for name, section in sections.items():
         if section.embedded and not everywhere:
             continue
-        planned = (
-            plan_section(loaded, name, _within(section, choice), device) if _wanted(section, choice) else []
-        )
+        if not _wanted(section, choice):
+            continue
+        planned = plan_section(loaded, name, _within(section, choice), device)
+        unbound |= dict.fromkeys(without_bound(loaded, name, _within(section, choice)))
         if planned and section.needs_gpu and device != "cuda" and not yes:
             held.append(_held(name, section, planned))
             continue
         embedded = embedded or (section.embedded and bool(planned) and choice.data is None)
         trials += planned
     banner = _banner(here, device) if embedded and real else ()
-    return Agenda(tuple(trials), banner, tuple(held), {} if choice.data else _absent(loaded))
+    return Agenda(tuple(trials), banner, tuple(held), {} if choice.data else _absent(loaded), tuple(unbound))
 
 
 def extended(loaded: LoadedSuite, methods: Iterable[str]) -> LoadedSuite:

@@ -14,7 +14,7 @@ from bench import plugins
 from bench.spec import Frozen, Labels, Protocol, TrialSpec
 from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_seeds
 from datasets.errors import UserError, unknown_name
-from datasets.splits import make_split
+from datasets.splits import make_split, nameless
 from methods.config import build
 
 OWN_LABELS = 4
@@ -41,6 +41,8 @@ class PlannedTrial(Frozen):
 class Choice:
     """What of a suite to run; None means all (or, without `full`, the section's quick part).
 
+    `methods`: labels of entries, each of which selects that entry, or names of methods, which select all
+    their entries but a bound; the baseline comes along.
     `data`: data sets; a registered set that the suite does not name runs the embedded section's recipe.
     `limit_steps` cuts every budget and bars the trials from leaderboards.
     """
@@ -70,19 +72,20 @@ def plan_section(
 ) -> list[PlannedTrial]:
     """All trials of a section for the data sets that are present, in the order of the file.
 
+    A bound needs all labels, so it is left out of the data sets that `without_bound` names.
+
     Raises:
         UserError: for an entry, method or data set that does not exist, or a config out of range.
     """
     section = loaded.suite.sections[name]
     check_entries(section, f"{loaded.path}: sections.{name}")
     quick = section.quick if not choice.full else None
-    entries = _chosen_entries(section, choice, quick.entries if quick else ())
     seeds = choice.seeds or parse_seeds(quick.seeds if quick else section.seeds)
-    cells = _chosen_cells(section, choice, quick.cells if quick and not choice.data else ())
-    cells += [(data, own_labels(data)) for data in _own_data(loaded, name, choice)]
     trials: list[PlannedTrial] = []
-    for data, labels in cells:
-        for entry in (each for each in entries if section.meets(each, data, labels)):
+    for data, labels, entries in _meetings(loaded, name, choice):
+        for entry in entries:
+            if entry.role == "bound" and not labels_known(data):
+                continue
             for seed in seeds:
                 spec = trial_spec(section, entry, loaded.tuned_entry(entry.label), data, labels, seed, device)
                 if choice.limit_steps:
@@ -98,6 +101,18 @@ def plan_section(
                     )
                 )
     return trials
+
+
+def without_bound(loaded: LoadedSuite, name: str, choice: Choice) -> tuple[str, ...]:
+    """The chosen data sets of a section that have a bound but unlabeled clips whose labels nobody knows."""
+    met = _meetings(loaded, name, choice)
+    wanted = dict.fromkeys(data for data, _, entries in met if any(each.role == "bound" for each in entries))
+    return tuple(data for data in wanted if not labels_known(data))
+
+
+def labels_known(data: str) -> bool:
+    """Whether the label of every clip of a data set is known, those of its unlabeled list included."""
+    return not nameless(plugins.dataset(data).table())
 
 
 def trial_spec(
@@ -170,16 +185,32 @@ def check_entries(section: Section, where: str) -> None:
         plugins.check_backbone_config(net.name, net.config, place)
 
 
+def _meetings(loaded: LoadedSuite, name: str, choice: Choice) -> list[tuple[str, str, list[Entry]]]:
+    """The chosen cells (data, labels) of a section with the chosen entries that meet there."""
+    section = loaded.suite.sections[name]
+    quick = section.quick if not choice.full else None
+    entries = _chosen_entries(section, choice, quick.entries if quick else ())
+    cells = _chosen_cells(section, choice, quick.cells if quick and not choice.data else ())
+    cells += [(data, own_labels(data)) for data in _own_data(loaded, name, choice)]
+    return [
+        (data, labels, [entry for entry in entries if section.meets(entry, data, labels)])
+        for data, labels in cells
+    ]
+
+
 def _chosen_entries(section: Section, choice: Choice, quick: Iterable[str]) -> list[Entry]:
     if choice.methods is None:
         wanted = set(quick) or {entry.label for entry in section.entries}
         return [entry for entry in section.entries if entry.label in wanted]
-    names = {entry.label for entry in section.entries} | {entry.method for entry in section.entries}
+    labels = {entry.label for entry in section.entries}
+    names = labels | {entry.method for entry in section.entries}
     for name in choice.methods:
         if name not in names:
             raise unknown_name("entry or method", name, names, "--methods")
-    wanted = set(choice.methods)
-    return [e for e in section.entries if e.label in wanted or e.method in wanted or e.role == "baseline"]
+    chosen = labels & set(choice.methods)
+    methods = set(choice.methods) - labels  # a bound shares its method with others: it is named by its label
+    chosen |= {e.label for e in section.entries if e.method in methods and e.role != "bound"}
+    return [e for e in section.entries if e.label in chosen or e.role == "baseline"]
 
 
 def _chosen_cells(section: Section, choice: Choice, quick: Iterable[str]) -> list[tuple[str, str]]:

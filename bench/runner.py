@@ -81,6 +81,10 @@ def announce(agenda: Agenda) -> None:
     """Prints the banner, the sections that wait and the data sets that are missing."""
     for name, command in agenda.absent.items():
         print(f"data set '{name}' is not on this machine; add it with: {command}")
+    for name in agenda.unbound:
+        print(
+            f"data set '{name}' runs without the bound: the labels of its unlabeled clips are not all known"
+        )
     for held in agenda.held:
         print(f"section '{held.name}' ({held.title}) is not run: it needs a GPU and this machine has none.")
         days = "an unknown number of days" if held.days is None else f"about {held.days:,.0f} days"

@@ -132,15 +132,22 @@ def _ordered(clips: Iterable[ClipRef]) -> tuple[ClipRef, ...]:
     return tuple(sorted(clips, key=lambda clip: clip.key))
 
 
+def nameless(table: ClipTable) -> int:
+    """How many clips to train on have a label that nobody has told us."""
+    return sum(clip.label == UNKNOWN for clip in _pool(table).values())
+
+
 def _all_labels(table: ClipTable) -> tuple[ClipRef, ...]:
-    known = {clip.key: clip for clip in (*(table.unlabeled or ()), *table.train)}
-    nameless = sum(clip.label == UNKNOWN for clip in known.values())
-    if nameless:
+    if count := nameless(table):
         raise UserError(
-            f"the labels of {nameless} unlabeled clips of data set '{table.name}' are not known, so 'all' "
+            f"the labels of {count} unlabeled clips of data set '{table.name}' are not known, so 'all' "
             "labels cannot be used; leave out this bound, or give the unlabeled list with labels."
         )
-    return tuple(known.values())
+    return tuple(_pool(table).values())
+
+
+def _pool(table: ClipTable) -> dict[str, ClipRef]:
+    return {clip.key: clip for clip in (*(table.unlabeled or ()), *table.train)}
 
 
 def _class_orders(table: ClipTable, seed: int) -> list[list[int]]:

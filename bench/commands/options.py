@@ -24,7 +24,11 @@ class Stale(StrEnum):
 Suite = Annotated[str, typer.Option("--suite", help="A suite by name, or a YAML file.", metavar="NAME|FILE")]
 Methods = Annotated[
     str | None,
-    typer.Option("--methods", help="Entries or methods; the baseline is always run.", metavar="A,B"),
+    typer.Option(
+        "--methods",
+        help="Entries, or methods for all of their entries but a bound; the baseline is always run.",
+        metavar="A,B",
+    ),
 ]
 Data = Annotated[
     str | None,

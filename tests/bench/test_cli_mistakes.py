@@ -161,6 +161,31 @@ def test_own_clips_from_list_to_leaderboard(bench: Any, clips: Path) -> None:
     assert "already registered" in _add(bench, clips).sentence
 
 
+@pytest.mark.usefixtures("forget")
+def test_own_clips_without_labels_run_without_the_bound(bench: Any, clips: Path) -> None:
+    lines = (bench.folder / "train.txt").read_text(encoding="utf-8").splitlines()
+    kept = [
+        line for line in lines if line.split()[1] not in {k.split()[1] for k in lines[: lines.index(line)]}
+    ]
+    rest = [line.split()[0] for line in lines if line not in kept]
+    (bench.folder / "train.txt").write_text("\n".join(kept), encoding="utf-8")
+    (bench.folder / "rest.txt").write_text("\n".join(rest), encoding="utf-8")
+    added = bench(
+        "data", "add", "mine", "--train", "train.txt", "--unlabeled", "rest.txt", "--test", "test.txt",
+        "--root", clips,
+    )  # fmt: skip
+    assert added.status == 0, added.err
+
+    def bound(content: dict[str, Any]) -> None:
+        entries = content["sections"]["embedded"]["entries"]
+        entries.append({"label": "limit", "method": "supervised", "role": "bound"})
+
+    answer = bench("plan", "--suite", bench.suite(bound), "--data", "mine", "--full")
+    assert answer.status == 0, answer.err
+    assert answer.out.count("data set 'mine' runs without the bound") == 1
+    assert "supervised seed=0" in answer.out and "limit seed" not in answer.out
+
+
 @pytest.mark.parametrize("row", ["one_column\n", "{first}\n"])
 def test_a_list_with_a_mistake_is_not_registered(bench: Any, clips: Path, row: str) -> None:
     path = bench.folder / "train.txt"

@@ -42,6 +42,15 @@ class RealSet:
 
 class OtherSet(RealSet):
     name = "other"
+
+
+class NamelessSet(RealSet):
+    name = "nameless"
+
+    def table(self):
+        refs = tuple(ClipRef(f"{i}.mp4", Path(f"{i}.mp4"), i % 2, f"{i}") for i in range(20))
+        rest = tuple(ClipRef(f"{i}.mp4", Path(f"{i}.mp4"), -1, f"{i}") for i in range(20, 40))
+        return ClipTable(self.name, ("a", "b"), refs[:10], refs[10:], unlabeled=rest)
 """
 
 
@@ -142,6 +151,45 @@ def test_the_bound_has_all_labels_and_is_one_trial_for_all_budgets(tmp_path: Pat
     assert [trial.cell for trial in bounds] == ["synthgym_tiny@1", "synthgym_tiny@2"]
     assert bounds[0].spec == bounds[1].spec
     assert bounds[0].spec.labels == "all"
+
+
+BOUND = [
+    {"label": "supervised", "method": "supervised", "role": "baseline"},
+    {"label": "fixmatch", "method": "fixmatch"},
+    {"label": "fixmatch-ema", "method": "fixmatch", "config": {"ema_decay": 0.9}},
+    {"label": "all labels", "method": "supervised", "role": "bound"},
+    {"label": "all labels of fixmatch", "method": "fixmatch", "role": "bound"},
+]
+
+
+@pytest.mark.parametrize("choice", [Choice(full=True), Choice(methods=["all labels"])])
+def test_without_all_labels_there_is_no_bound_but_the_rest_runs(tmp_path: Path, choice: Choice) -> None:
+    tasks = [{"data": "nameless", "labels": ["list"]}, {"data": "synthgym_tiny", "labels": ["2"]}]
+    loaded = _suite(tmp_path, real=None, entries=BOUND, tasks=tasks, tune=None, seeds="0")
+    agenda = make_agenda(loaded, choice, device="cpu")
+    assert "nameless@list supervised seed=0" in _lines(agenda.trials)
+    assert {trial.cell for trial in agenda.trials if trial.role == "bound"} == {"synthgym_tiny@2"}
+    assert agenda.unbound == ("nameless",)
+
+
+@pytest.mark.parametrize(
+    ("methods", "entries"),
+    [
+        (["supervised"], ["supervised"]),
+        (["fixmatch"], ["supervised", "fixmatch"]),
+        (["all labels"], ["supervised", "all labels"]),
+        (["softmatch"], ["supervised", "one", "two"]),
+    ],
+)
+def test_a_label_selects_its_entry_and_a_method_all_but_the_bound(
+    tmp_path: Path, methods: list[str], entries: list[str]
+) -> None:
+    soft = [{"label": label, "method": "softmatch"} for label in ("one", "two")]
+    limit = {"label": "three", "method": "softmatch", "role": "bound"}
+    loaded = _suite(tmp_path, real=None, entries=[*BOUND, *soft, limit], tune=None, seeds="0")
+    agenda = make_agenda(loaded, Choice(methods=methods), device="cpu")
+    assert [trial.entry for trial in agenda.trials] == entries
+    assert not agenda.unbound
 
 
 def test_later_settings_override_earlier_ones(tmp_path: Path) -> None:
