@@ -34,7 +34,6 @@ OnResult = Callable[[PlannedTrial, Mapping[str, Any]], None]
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ side writes warnings to the terminal
     "RAY_AIR_NEW_OUTPUT": "0",  # the new reporter prints tables even when it is told to be silent
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -285,7 +284,8 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
         except (ConnectionError, RuntimeError, ValueError) as error:
             first = (str(error).strip().splitlines() or ["no answer"])[0]
             raise UserError(
-                f"--address {settings.address}: no Ray cluster answers there ({first})."
+                f"--address {settings.address}: no Ray cluster lets us in there ({first}); one that asks for a "
+                "token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in the environment."
             ) from error
     with contextlib.suppress(ValueError):  # Ray puts its own handler here
         signal.signal(signal.SIGTERM, terminate)
