@@ -284,8 +284,8 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
         except (ConnectionError, RuntimeError, ValueError) as error:
             first = (str(error).strip().splitlines() or ["no answer"])[0]
             raise UserError(
-                f"--address {settings.address}: no Ray cluster lets us in there ({first}); one that asks for a "
-                "token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in the environment."
+                f"--address {settings.address}: no Ray cluster lets us in there ({first}); one that asks for "
+                "a token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in the environment."
             ) from error
     with contextlib.suppress(ValueError):  # Ray puts its own handler here
         signal.signal(signal.SIGTERM, terminate)
