@@ -15,15 +15,18 @@ from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.doctor import machine
 from bench.plan import Choice, PlannedTrial, trial_spec
 from bench.progress import Ticker
+from bench.render import stamp
+from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, run_trials
-from bench.store import DONE, FAILED, RunFolder, read_json, write_json
+from bench.store import RunFolder, read_json, write_json
 from bench.suite import LoadedSuite
 from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
 
-PAGE = "leaderboard.md"
 PLAN, ENVIRONMENT = "plan.json", "env.json"
 DEFAULT_OUT = Path("runs")
+LIMITED = "-limited"
+"""Ending of the run folder of trials with fewer steps than the suite asks for."""
 COMMITTED = ("fine_grained", Path("reports"))
 """The suite whose report from the default folder goes to the committed pages."""
 
@@ -50,7 +53,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
     Raises:
         UserError: for every mistake of the user; finished trials are kept.
     """
-    run = RunFolder(options.out / loaded.suite.name)
+    run = run_folder(loaded, options.out, options.choice)
     loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
     with run.lock():
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
@@ -64,12 +67,17 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         kept = sum(state == "failed" for state in states.values()) if not options.retry_failed else 0
         if kept:
             print(f"{kept} trials failed in an earlier run; try them again with --retry-failed")
-        folder = report_folder(loaded, options.out, options.to)
-        if todo or not up_to_date(folder / PAGE, loaded, run):
+        folder = report_folder(loaded, options.out, options.to, run)
+        if todo or not stamp.up_to_date(folder, FILES.values(), stamp.digest(loaded, run)):
             report(loaded, run, folder)
         else:
-            print(f"report: {folder / PAGE}")
+            print(f"report: {folder / FILES['md']}")
     return exit_codes.FINDINGS if outcome.failed or kept else exit_codes.OK
+
+
+def run_folder(loaded: LoadedSuite, out: Path, choice: Choice) -> RunFolder:
+    """Where the trials of a choice are kept: those with fewer steps apart from those that count."""
+    return RunFolder(out / f"{loaded.suite.name}{LIMITED if choice.limit_steps else ''}")
 
 
 def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
@@ -185,11 +193,14 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
 def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder) -> list[PlannedTrial]:
     """Finished trials of the last plan that this one leaves out and the suite would still plan alike.
 
-    So `--seeds 0-4` and then `--seeds 5-9` make a board of ten seeds.
+    So `--seeds 0-4` and then `--seeds 5-9` make a board of ten seeds.  Data that the suite does not name stay
+    on the page only while a run asks for such data, so that the suite's own report is again its own.
     """
+    last = _last_plan(run)
+    dropped = set() if _beside(loaded, planned) else _beside(loaded, last)
     places = {(trial.section, trial.cell, trial.entry, trial.seed) for trial in planned}
     found: list[PlannedTrial] = []
-    for trial in _last_plan(run):
+    for trial in (each for each in last if each.spec.data not in dropped):
         place = (trial.section, trial.cell, trial.entry, trial.seed)
         if place not in places and run.trial(trial.spec.id).done() and _still(loaded, trial):
             found.append(trial)
@@ -211,28 +222,38 @@ def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
         return False
     data, labels = trial.cell.split("@")
     tuned = loaded.tuned_entry(entry.label)
-    return trial_spec(section, entry, tuned, data, labels, trial.seed, trial.spec.device) == trial.spec
+    try:
+        return trial_spec(section, entry, tuned, data, labels, trial.seed, trial.spec.device) == trial.spec
+    except (UserError, OSError):  # its lists have vanished, or the method no longer takes these settings
+        return False
 
 
-def report_folder(loaded: LoadedSuite, out: Path, to: Path | None) -> Path:
-    """Where a report goes, so that no small run overwrites the committed one."""
+def report_folder(loaded: LoadedSuite, out: Path, to: Path | None, run: RunFolder) -> Path:
+    """Where a report goes, so that no small run overwrites the committed one.
+
+    The committed pages take the report of every cell and entry that a plain run has, on data that the suite
+    names and with all steps.
+    """
     if to is not None:
         return to
     suite, committed = COMMITTED
-    if loaded.suite.name == suite and out == DEFAULT_OUT:
+    if loaded.suite.name == suite and (run.path, out) == (out / suite, DEFAULT_OUT) and _whole(loaded, run):
         return committed
-    return out / loaded.suite.name / "report"
+    return run.path / "report"
 
 
-def up_to_date(page: Path, loaded: LoadedSuite, run: RunFolder) -> bool:
-    """Whether a page is younger than all that it is made of: plan, records, suite, and our own code."""
-    if not page.is_file():
+def _whole(loaded: LoadedSuite, run: RunFolder) -> bool:
+    trials = _last_plan(run)
+    if _beside(loaded, trials):
         return False
-    records = [path for name in (DONE, FAILED) for path in run.path.glob(f"trials/*/{name}")]
-    suites = loaded.path.parent.glob("*.yaml")
-    sources = [run.path / PLAN, *records, *suites, *Path(__file__).parent.rglob("*.py")]
-    rendered = page.stat().st_mtime_ns
-    return all(path.stat().st_mtime_ns < rendered for path in sources if path.exists())
+    plain = make_agenda(loaded, Choice()).trials
+    return {(t.section, t.cell, t.entry) for t in plain} <= {(t.section, t.cell, t.entry) for t in trials}
+
+
+def _beside(loaded: LoadedSuite, trials: Sequence[PlannedTrial]) -> set[str]:
+    """The data sets of trials that the suite does not name."""
+    named = {task.data for section in loaded.suite.sections.values() for task in section.tasks}
+    return {trial.spec.data for trial in trials} - named
 
 
 def report(

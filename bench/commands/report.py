@@ -24,7 +24,8 @@ def report(
 ) -> int:
     """Render the leaderboard of what is done.
 
-    Goes to reports/ for the suite fine_grained in the default folder of runs, else to RUNS/SUITE/report.
+    Goes to RUNS/SUITE/report; for the suite fine_grained in the default folder to reports/, if the run has
+    all cells and entries of a plain one and no data beside them.
 
     Example: python -m bench report --suite fine_grained --format md,csv
     """
@@ -41,5 +42,5 @@ def report(
     loaded = load_suite(suite)
     run = RunFolder(out / loaded.suite.name)
     loaded = runner.with_earlier_methods(loaded, run)
-    print(f"report: {write_report(loaded, run, runner.report_folder(loaded, out, to), chosen)}")
+    print(f"report: {write_report(loaded, run, runner.report_folder(loaded, out, to, run), chosen)}")
     return 0

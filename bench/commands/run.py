@@ -88,13 +88,13 @@ def plan(
     options.load_plugins(plugin)
     from bench import runner
     from bench.agenda import extended, make_agenda, survey
-    from bench.store import RunFolder, write_json
+    from bench.store import write_json
 
     chosen = options.choice(methods, data, seeds, full, limit_steps)
     loaded = extended(loaded, chosen.methods or ())
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
-    states = survey(agenda.trials, RunFolder(out / loaded.suite.name))
+    states = survey(agenda.trials, runner.run_folder(loaded, out, chosen))
     for trial in agenda.trials:
         print(f"{trial.spec.id} {states[trial.spec.id]:7} {trial.line}")
         if specs is not None:

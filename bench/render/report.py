@@ -8,15 +8,14 @@ from pathlib import Path
 
 from bench.board import Board, build_boards
 from bench.records import Run, load_run
+from bench.render import stamp
 from bench.render.markdown import page
 from bench.render.results_csv import results_csv
+from bench.render.stamp import FILES
 from bench.render.stats_json import stats_json
 from bench.store import RunFolder, disk_errors
 from bench.suite import LoadedSuite
 from datasets.errors import UserError, unknown_name
-
-FILES = {"md": "leaderboard.md", "csv": "results.csv", "json": "stats.json"}
-"""Format -> file.  The figures belong to `md`."""
 
 
 def write_report(
@@ -42,6 +41,7 @@ def write_report(
             raise unknown_name("format", name, FILES, "--format")
     if not formats:
         raise UserError(f"--format: name at least one of {', '.join(FILES)}.")
+    made_of = stamp.digest(loaded, run)  # before reading: what is finished meanwhile makes the page outdated
     found = load_run(run)
     if not any(record.status == "done" for record in found.records):
         raise UserError(
@@ -54,6 +54,7 @@ def write_report(
         path = to / FILES[name]
         _write(path, _text(name, loaded, found, boards, to).encode())
         written.append(path)
+    stamp.note(to, (path.name for path in written), made_of)
     return written[0]
 
 

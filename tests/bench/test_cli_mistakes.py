@@ -186,6 +186,26 @@ def test_own_clips_without_labels_run_without_the_bound(bench: Any, clips: Path)
     assert "supervised seed=0" in answer.out and "limit seed" not in answer.out
 
 
+@pytest.mark.usefixtures("forget")
+def test_own_clips_whose_lists_vanish_break_no_later_run(bench: Any, clips: Path) -> None:
+    def add(name: str) -> None:
+        lists = (bench.folder / f"{name}_train.txt", bench.folder / f"{name}_test.txt")
+        for path, source in zip(lists, ("train.txt", "test.txt"), strict=True):
+            shutil.copy(bench.folder / source, path)
+        bench("data", "add", name, "--train", lists[0], "--test", lists[1], "--root", clips)
+
+    command = ("run", "--suite", bench.suite(), "--seeds", "0", "--data")
+    add("mine")
+    assert bench(*command, "mine").status == 0
+    (bench.folder / "mine_test.txt").unlink()
+    add("mine_too")
+    answer = bench(*command, "mine_too")
+    bench("data", "rm", "mine_too")
+    assert answer.status == 0, answer.err
+    page = (bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8")
+    assert "mine_too" in page and "mine@" not in page
+
+
 @pytest.mark.parametrize("row", ["one_column\n", "{first}\n"])
 def test_a_list_with_a_mistake_is_not_registered(bench: Any, clips: Path, row: str) -> None:
     path = bench.folder / "train.txt"

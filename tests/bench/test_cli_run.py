@@ -90,9 +90,76 @@ def test_methods_take_the_baseline_along(bench: Any) -> None:
 def test_limited_steps_are_stamped_and_barred(bench: Any) -> None:
     answer = bench("run", "--suite", bench.suite(), "--limit-steps", "1", "--seeds", "0")
     assert answer.status == 0, answer.err
-    for done in (bench.folder / "runs/tiny/trials").glob("*/done.json"):
-        assert read_json(done)["spec"]["limited"] is True
-    assert "limit-steps" in (bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8")
+    folder = bench.folder / "runs/tiny-limited"
+    records = [read_json(done) for done in (folder / "trials").glob("*/done.json")]
+    assert [record["spec"]["limited"] for record in records] == [True, True]
+    assert "limit-steps" in (folder / "report/leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_limited_steps_take_no_place_of_full_trials(bench: Any) -> None:
+    suite = bench.suite()
+    bench("run", "--suite", suite)
+    plan, page = bench.folder / "runs/tiny/plan.json", bench.folder / "runs/tiny/report/leaderboard.md"
+    before = plan.read_bytes(), page.read_bytes()
+    assert bench("run", "--suite", suite, "--limit-steps", "1").status == 0
+    assert (plan.read_bytes(), page.read_bytes()) == before
+    assert "4 done" in bench("plan", "--suite", suite).out
+    assert "4 done" in bench("plan", "--suite", suite, "--limit-steps", "1").out
+
+
+@pytest.mark.parametrize(
+    "options", [("--limit-steps", "1"), ("--methods", "fixmatch"), ("--data", "synthgym_tiny_other")]
+)
+def test_small_runs_leave_the_committed_pages_alone(bench: Any, options: tuple[str, str]) -> None:
+    def committed(content: dict[str, Any]) -> None:
+        content["sections"]["embedded"]["entries"].append({"label": "soft", "method": "softmatch"})
+
+    suite = bench.suite(committed, name="fine_grained")
+    plugin = bench.folder / "tiny_other.py"
+    plugin.write_text(OTHER_DATA, encoding="utf-8")
+    arguments = ("run", "--suite", suite, "--seeds", "0", "--plugin", plugin)
+    small = bench(*arguments, *options)
+    assert small.status == 0, small.err
+    assert re.search(r"report: runs/fine_grained(-limited)?/report/leaderboard\.md", small.out)
+    assert not (bench.folder / "reports").exists()
+    whole = bench(*arguments)
+    assert "report: reports/leaderboard.md" in whole.out
+    page = (bench.folder / "reports/leaderboard.md").read_text(encoding="utf-8")
+    assert "soft" in page and "synthgym_tiny_other" not in page
+
+
+OTHER_DATA = """
+import dataclasses
+from datasets.synthgym import SynthGymTiny as Tiny
+
+class Other(Tiny):
+    name = "synthgym_tiny_other"
+    def table(self):
+        return dataclasses.replace(super().table(), name=self.name)
+"""
+
+
+def test_two_runs_that_share_a_folder_of_pages_keep_no_foreign_page(bench: Any) -> None:
+    first, second = bench.suite(), bench.suite(lambda content: content.update(title="Another"), name="two")
+    for suite in (first, second, first):
+        assert bench("run", "--suite", suite, "--seeds", "0", "--to", "pages").status == 0
+    page, other = bench.folder / "pages/leaderboard.md", bench.folder / "runs/tiny/report/leaderboard.md"
+    assert bench("run", "--suite", first, "--seeds", "0").status == 0
+    assert page.read_bytes() == other.read_bytes()
+    assert bench("report", "--suite", second, "--to", "pages", "--format", "csv").status == 0
+    assert bench("run", "--suite", first, "--seeds", "0", "--to", "pages").status == 0
+    assert (page.parent / "results.csv").read_bytes() == (other.parent / "results.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["leaderboard.md", "results.csv", "stats.json"])
+def test_a_rerun_renders_a_file_that_is_missing(bench: Any, name: str) -> None:
+    suite = bench.suite()
+    bench("run", "--suite", suite, "--seeds", "0")
+    file = bench.folder / "runs/tiny/report" / name
+    content = file.read_bytes()
+    file.unlink()
+    bench("run", "--suite", suite, "--seeds", "0")
+    assert file.read_bytes() == content
 
 
 def _change_code(folder: Path) -> None:
@@ -199,7 +266,7 @@ def test_report_formats_and_target(bench: Any) -> None:
     bench("run", "--suite", suite)
     answer = bench("report", "--suite", suite, "--to", "here", "--format", "csv")
     assert answer.status == 0
-    assert [path.name for path in (bench.folder / "here").iterdir() if path.is_file()] == ["results.csv"]
+    assert [path.name for path in (bench.folder / "here").glob("[!.]*") if path.is_file()] == ["results.csv"]
     wrong = bench("report", "--suite", suite, "--format", "pdf")
     assert wrong.status == 1
     assert "pdf" in wrong.sentence
