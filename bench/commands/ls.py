@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from bench.commands import options
+
+if TYPE_CHECKING:  # PyTorch is loaded only by the commands that need it
+    from datasets.types import DataSet
+    from methods.base import Method
+
+T = TypeVar("T")
 
 app = typer.Typer(help="List methods, data sets, suites, backbones.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -63,16 +69,16 @@ def datasets(as_json: AsJson = False, plugin: options.Plugins = None) -> int:
     options.load_plugins(plugin)
     from bench import plugins
 
-    def state(found: object) -> str:
-        here = "here" if found.present() else f"absent; add it with: {found.how_to_add()}"  # type: ignore[attr-defined]
-        return f"{found.summary} ({here})"  # type: ignore[attr-defined]
+    def state(found: DataSet) -> str:
+        here = "here" if found.present() else f"absent; add it with: {found.how_to_add()}"
+        return f"{found.summary} ({here})"
 
     names = plugins.dataset_names()
     return _show([(name, _or_broken(plugins.dataset, name, state)) for name in names], as_json)
 
 
-def _source(cls: object) -> str:
-    source = cls.source  # type: ignore[attr-defined]
+def _source(cls: type[Method]) -> str:
+    source = cls.source
     return f"{source.paper} ({source.venue} {source.year}) {source.link}"
 
 
@@ -80,11 +86,12 @@ def _summary(builder: object) -> str:
     return (builder.__doc__ or "").strip().split("\n")[0]
 
 
-def _or_broken(load, name, text) -> str:  # type: ignore[no-untyped-def]
+def _or_broken(load: Callable[[str], T], name: str, text: Callable[[T], str]) -> str:
+    """What `text` says of a name, or why it cannot be loaded."""
     from datasets.errors import UserError
 
     try:
-        return str(text(load(name)))
+        return text(load(name))
     except UserError as error:
         return f"broken: {error}"
 

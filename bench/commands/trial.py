@@ -23,7 +23,7 @@ def trial(
 ) -> int:
     """Run one trial here: no Ray, and no video decoder when the clips are cached.
 
-    Example: python -m bench trial runs/smoke/trials/0123456789abcdef/spec.json --out /tmp/again
+    Example: python -m bench trial runs/smoke/trials/0123456789abcdef/spec.json --out again
     """
     options.load_plugins(plugin)
     found = _read(spec)
