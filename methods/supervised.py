@@ -15,6 +15,11 @@ class Supervised(Method):
     name = "supervised"
     source = Source("Supervised-only baseline", "-", 2020, "https://arxiv.org/abs/2001.07685")
 
+    @classmethod
+    def unused(cls, config: Method.Config) -> frozenset[str]:
+        """All steps are alike, so there is nothing to warm up for."""
+        return frozenset({"warmup"})
+
     def recipe(self) -> Recipe:
         """Labeled views only."""
         return Recipe(labeled={"labeled": View(self.sampler(), "labeled")}, unlabeled={})

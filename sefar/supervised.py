@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datasets.types import Batch, Recipe, View
-from methods.base import Progress, Step
+from methods.base import Method, Progress, Step
 from methods.config import Probability, Share, Weight
 from sefar.method import SeFAR
 
@@ -25,6 +25,11 @@ class SeFARSupervised(SeFAR):
         channel_dropout: Share = 0.0
 
     config: Config
+
+    @classmethod
+    def unused(cls, config: Method.Config) -> frozenset[str]:
+        """All steps are alike, so there is nothing to warm up for."""
+        return super().unused(config) | {"warmup"}
 
     def recipe(self) -> Recipe:
         """Labeled views only."""
