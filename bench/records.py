@@ -5,23 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from bench.metrics import all_metrics
 from bench.plan import PlannedTrial
+from bench.predictions import CURE, Predictions, read_predictions
 from bench.spec import TrialSpec
-from bench.store import PREDICTIONS, RunFolder, TrialFolder
+from bench.store import DONE, PREDICTIONS, RunFolder, TrialFolder
 from datasets.errors import UserError
 
 PLAN = "plan.json"
-NEEDED = ("clip", "label", "group", "predicted", "error")
 AGREEMENT = 1e-9
 """Largest gap between the accuracies of `done.json` and of the predictions; both come from one table."""
 
@@ -55,6 +54,9 @@ class Record:
         correct: (clips,) in the order of `scored`.
         evaluated: how many of the listed clips could be decoded.
         done: the rest of `done.json`.
+        predicted: (clips,) answered class in the order of `scored`, -1 where a clip was not decoded.
+        metrics: every metric of `bench.metrics`, from the predictions.
+        folder: where the trial keeps its files, the metrics log among them.
     """
 
     planned: PlannedTrial
@@ -64,6 +66,17 @@ class Record:
     correct: NDArray[np.bool_] | None = None
     evaluated: int = 0
     done: Mapping[str, Any] = field(default_factory=dict)
+    predicted: NDArray[np.int32] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    folder: TrialFolder | None = None
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the task, as the trial recorded it, or as its predictions show."""
+        known = int(self.done.get("classes", 0))
+        if known or self.scored is None or self.predicted is None:
+            return known
+        return int(max(self.scored.labels.max(), self.predicted.max())) + 1
 
     @property
     def spec(self) -> TrialSpec:
@@ -127,7 +140,7 @@ def load_run(run: RunFolder) -> Run:
     return Run(tuple(records), lines, dict(sorted(absent.items())) if isinstance(absent, dict) else {})
 
 
-_OUTCOME = ("status", "cause", "scored", "correct", "evaluated", "done")
+_OUTCOME = ("status", "cause", "scored", "correct", "evaluated", "done", "predicted", "metrics", "folder")
 
 
 def _read_plan(path: Path) -> dict[str, Any]:
@@ -161,52 +174,52 @@ def _record(
     if done is None:
         failed = folder.failed()
         if failed is None:
-            return Record(planned, "missing", "not run yet")
+            return Record(planned, "missing", "not run yet", folder=folder)
         kind = str(failed.get("kind", "failed"))
         message = " ".join(str(failed.get("message", "")).split())
         cause = f"{kind}: {message}" if message else kind
-        return Record(planned, "diverged" if kind == "diverged" else "failed", cause)
-    path = folder.path / PREDICTIONS
-    table = _read_predictions(path)
-    scored, order = _clip_list(table, path, lists)
-    right = table["predicted"].to_numpy() == table["label"].to_numpy()
-    correct = np.asarray(right[order], dtype=np.bool_)
+        return Record(planned, "diverged" if kind == "diverged" else "failed", cause, folder=folder)
+    if done.get("id", planned.spec.id) != planned.spec.id:
+        raise UserError(
+            f"{folder.path / DONE}: is the record of trial {done['id']}, but lies in the folder of "
+            f"{planned.spec.id}; records of different trials are never mixed: delete the folder and run the "
+            "same command again."
+        )
+    found = read_predictions(folder.path / PREDICTIONS)
+    scored, order = _clip_list(found, lists)
+    correct = found.correct[order]
     stated = done.get("metrics", {}).get("top1")
     if stated is None or abs(stated - correct.mean()) > AGREEMENT:
         raise UserError(
-            f"{folder.path / 'done.json'}: says top1 {stated}, its predictions say {correct.mean():.6f}; "
+            f"{folder.path / DONE}: says top1 {stated}, its predictions say {correct.mean():.6f}; "
             "delete the trial's folder and run the same command again."
         )
-    evaluated = sum(not error for error in table["error"].to_pylist())
-    return Record(planned, "done", "", scored, correct, evaluated, done)
-
-
-def _read_predictions(path: Path) -> pa.Table:
-    cure = "delete the trial's folder and run the same command again"
-    try:
-        with pq.ParquetFile(path) as file:
-            missing = [name for name in NEEDED if name not in file.schema_arrow.names]
-            table = None if missing else file.read(columns=list(NEEDED))
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: cannot be read as Parquet; {cure}.") from error
-    if table is None:
-        raise UserError(f"{path}: lacks the column '{missing[0]}'; {cure}.")
-    if table.num_rows == 0:
-        raise UserError(f"{path}: holds no clip; {cure}.")
-    return table
+    highest = int(max(found.label.max(), found.predicted.max()))
+    if highest >= int(done.get("classes", highest + 1)):
+        raise UserError(
+            f"{folder.path / PREDICTIONS}: class {highest} occurs, but {DONE} says that the task has "
+            f"{done['classes']} classes; {CURE}."
+        )
+    record = Record(
+        planned,
+        "done",
+        scored=scored,
+        correct=correct,
+        evaluated=int(found.decoded.sum()),
+        done=done,
+        predicted=found.predicted[order].astype(np.int32),
+        folder=folder,
+    )
+    return replace(record, metrics=all_metrics(found, record.classes))
 
 
 def _clip_list(
-    table: pa.Table, path: Path, lists: dict[str, tuple[ClipList, NDArray[np.intp]]]
+    found: Predictions, lists: dict[str, tuple[ClipList, NDArray[np.intp]]]
 ) -> tuple[ClipList, NDArray[np.intp]]:
     """The clip list of a table and the order that sorts its rows by key; equal lists are one object."""
-    clips: list[str] = table["clip"].to_pylist()
-    groups: list[str] = table["group"].to_pylist()
-    labels = np.asarray(table["label"].to_numpy(), dtype=np.int64)
+    clips, groups, labels = found.clips, found.groups, found.label
     raw = _digest(clips, groups, labels)
     if raw not in lists:
-        if len(set(clips)) < len(clips):
-            raise UserError(f"{path}: a clip occurs twice; delete the trial's folder and run again.")
         order = np.array(sorted(range(len(clips)), key=clips.__getitem__), dtype=np.intp)
         keys, videos = [clips[i] for i in order], [groups[i] for i in order]
         digest = _digest(keys, videos, labels[order])

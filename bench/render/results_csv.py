@@ -61,7 +61,7 @@ def _place(record: Record) -> tuple[str, str, str, int]:
 def _cells(record: Record, scored: ClipList | None) -> dict[str, str]:
     planned, spec, done = record.planned, record.spec, record.done
     data, _, labels = planned.cell.rpartition("@")
-    metrics = done.get("metrics", {})
+    metrics = dict(record.metrics)
     if record.status == "diverged" and scored is not None:
         chance = chance_pattern(scored)
         weights = weights_mean_per_class(scored.labels)

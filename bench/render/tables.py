@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.board import Board, Row
+from bench.costs import seconds as all_seconds
 from bench.render import words
 from bench.render.words import NONE
 from bench.suite import LoadedSuite
 
-COSTS = ("prepare_seconds", "train_seconds", "evaluate_seconds")
-
 
 @dataclass(frozen=True)
 class Table:
-    """Header, rows of cells, and which rows are bold; all rows have the width of the header."""
+    """Header, rows of cells, and which rows are bold; all rows have the width of the header.
+
+    `keys` name the columns for `bench.render.columns`, whatever their headers say.
+    """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     bold: tuple[bool, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 def ranking(board: Board) -> Table:
@@ -38,7 +41,23 @@ def ranking(board: Board) -> Table:
         "seeds",
     )
     rows = tuple(_ranking_row(board, row) for row in (*board.ranked, *board.unranked))
-    return Table(header, rows, tuple(row.bold for row in (*board.ranked, *board.unranked)))
+    return Table(header, rows, tuple(row.bold for row in (*board.ranked, *board.unranked)), RANKING)
+
+
+RANKING = (
+    "rank",
+    "group",
+    "entry",
+    "accuracy",
+    "to_baseline",
+    "p_baseline",
+    "to_best",
+    "p_best",
+    "record",
+    "seeds",
+)
+MEASUREMENT = ("entry", "method", "note", "clips", "detectable", "tuned", "time", "time_all")
+APART = ("entry", "accuracy", "gap", "seeds", "note")
 
 
 def measure(board: Board) -> str:
@@ -98,7 +117,7 @@ def measurement(board: Board, loaded: LoadedSuite) -> Table:
         )
         for row in board.rows
     )
-    return Table(header, rows)
+    return Table(header, rows, keys=MEASUREMENT)
 
 
 def clips(row: Row) -> str:
@@ -130,15 +149,10 @@ def times(row: Row) -> tuple[str, str]:
     for record in row.records:
         if record.done:
             device = "GPU" if record.spec.device == "cuda" else "CPU"
-            spent.setdefault(device, []).append(seconds(record.done))
+            spent.setdefault(device, []).append(all_seconds(record.done))
     means = [f"{words.duration(sum(s) / len(s))} {device}" for device, s in sorted(spent.items())]
     totals = [f"{words.duration(sum(s))} {device}" for device, s in sorted(spent.items())]
     return ", ".join(means) or NONE, ", ".join(totals) or NONE
-
-
-def seconds(done: Mapping[str, object]) -> float:
-    """All seconds of a finished trial."""
-    return sum(float(str(done.get(name, 0.0))) for name in COSTS)
 
 
 def apart(board: Board, rows: Sequence[Row]) -> Table:
@@ -155,7 +169,7 @@ def apart(board: Board, rows: Sequence[Row]) -> Table:
         )
         for row in rows
     )
-    return Table(header, body)
+    return Table(header, body, keys=APART)
 
 
 def over_budgets(boards: Sequence[Board]) -> Table:
@@ -172,7 +186,8 @@ def over_budgets(boards: Sequence[Board]) -> Table:
             row = next((row for row in board.ranked if row.entry.label == label), None)
             cells.append(_budget_cell(board, row))
         rows.append(tuple(cells))
-    return Table(("entry", *(words.budget(board.labels) for board in boards)), tuple(rows))
+    header = ("entry", *(words.budget(board.labels) for board in boards))
+    return Table(header, tuple(rows), keys=("entry", *("budget" for _ in boards)))
 
 
 def _suite_order(board: Board) -> list[str]:

@@ -9,7 +9,15 @@ differences are fractions.
 from bench.stats.best_of_k import expected_best_of_k
 from bench.stats.bootstrap import Bootstrap, crossed_bootstrap
 from bench.stats.class_weights import weights_mean_per_class
-from bench.stats.crossed import MeanInterval, PairTest, board_tests, mean_interval, two_way_paired_t
+from bench.stats.crossed import (
+    MeanInterval,
+    PairTest,
+    averaged_board_tests,
+    averaged_mean_interval,
+    board_tests,
+    mean_interval,
+    two_way_paired_t,
+)
 from bench.stats.datasets_mean import these_datasets
 from bench.stats.effect_size import cliffs_delta, equivalent, prob_superiority, wins_ties_losses
 from bench.stats.estimate import Estimate, TTest
@@ -43,6 +51,8 @@ __all__ = [
     "SignFlip",
     "SignedRank",
     "TTest",
+    "averaged_board_tests",
+    "averaged_mean_interval",
     "board_tests",
     "bonferroni_dunn_cd",
     "cliffs_delta",

@@ -162,6 +162,47 @@ def mean_interval(
         ValueError: as `two_way_paired_t`.
     """
     array = correctness(correct, "correct", ("seeds", "clips"))[None]
+    return _own_mean(array, clusters, weights)
+
+
+def averaged_board_tests(
+    correct: ArrayLike, clusters: Clusters = None, weights: ArrayLike | None = None, max_prior_df: float = 4
+) -> dict[tuple[int, int], PairTest]:
+    """`board_tests` on the mean over several label budgets of one data set.
+
+    The budgets of a data set share its test clips and its seeds, so they are repeated measures: they are
+    averaged inside a block (seed), and never counted as further data sets or seeds. One budget gives
+    `board_tests`.
+
+    Args:
+        correct: (budgets, methods, seeds, clips) 0/1 or boolean, joined by seed and clip in all budgets.
+        clusters: as in `two_way_paired_t`.
+        weights: as in `two_way_paired_t`.
+        max_prior_df: as in `board_tests`.
+
+    Raises:
+        ValueError: as `board_tests`.
+    """
+    if not max_prior_df >= 0:
+        raise ValueError(f"max_prior_df must not be negative, got {max_prior_df}.")
+    array = correctness(correct, "correct", ("budgets", "methods", "seeds", "clips"))
+    return _pairs(array.mean(0), clusters, weights, max_prior_df)
+
+
+def averaged_mean_interval(
+    correct: ArrayLike, clusters: Clusters = None, weights: ArrayLike | None = None
+) -> MeanInterval:
+    """`mean_interval` of a method's mean over several label budgets, (budgets, seeds, clips).
+
+    Raises:
+        ValueError: as `mean_interval`.
+    """
+    array = correctness(correct, "correct", ("budgets", "seeds", "clips")).mean(0)[None]
+    return _own_mean(array, clusters, weights)
+
+
+def _own_mean(array: Floats, clusters: Clusters, weights: ArrayLike | None) -> MeanInterval:
+    """The mean of one method, (1, seeds, clips), with its interval."""
     means, sums = _cluster_sums(array, clusters, weights)
     parts = _components(sums[0])
     return MeanInterval(**_conclude(float(means[0]), parts), **parts)

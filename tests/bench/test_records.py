@@ -91,3 +91,31 @@ def test_a_cut_off_prediction_file_is_a_trial_that_is_not_done(run):
     path = run.path / "trials" / first_id(run) / "predictions.parquet"
     path.write_bytes(path.read_bytes()[:100])
     assert load_run(run).records[0].status == "missing"
+
+
+def test_metrics_of_a_record_come_from_its_predictions(run):
+    record = load_run(run).records[0]
+    assert record.metrics == pytest.approx({name: record.done["metrics"][name] for name in record.metrics})
+    assert np.array_equal(record.predicted == record.scored.labels, record.correct)
+
+
+def test_a_probability_that_is_nan_is_named_with_its_row(run):
+    rewrite(run, lambda table: table.assign(confidence=[np.nan, *table["confidence"][1:]]))
+    with pytest.raises(UserError, match=r"predictions\.parquet: row 1 \(clip 'test/.*'\): its probability"):
+        load_run(run)
+
+
+def test_a_class_beyond_the_task_is_refused(run):
+    folder = run.path / "trials" / first_id(run)
+    done = json.loads((folder / "done.json").read_text())
+    write_json(folder / "done.json", {**done, "classes": 5})
+    with pytest.raises(UserError, match=r"class 11 occurs, but done\.json says that the task has 5 classes"):
+        load_run(run)
+
+
+def test_the_record_of_another_trial_is_not_taken_for_this_one(run):
+    folder = run.path / "trials" / first_id(run)
+    done = json.loads((folder / "done.json").read_text())
+    write_json(folder / "done.json", {**done, "id": "feedfeedfeedfeed"})
+    with pytest.raises(UserError, match=r"done\.json: is the record of trial feedfeedfeedfeed"):
+        load_run(run)

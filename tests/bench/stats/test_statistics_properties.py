@@ -173,3 +173,19 @@ def test_bootstrap_is_reproducible_and_keeps_the_pairing(correct, seed) -> None:
     twins = stats.crossed_bootstrap(correct[[0, 0]], 20, seed).replicates
     assert np.array_equal(twins[:, 0], twins[:, 1])
     assert np.all((first.replicates > -1e-12) & (first.replicates < 1 + 1e-12))
+
+
+@given(boards)
+def test_one_label_budget_averaged_is_the_board_itself(correct) -> None:
+    alone = stats.board_tests(correct)
+    for pair, result in stats.averaged_board_tests(correct[None]).items():
+        same(result, alone[pair])
+    own = stats.averaged_mean_interval(correct[None, 0])
+    assert own.estimate == pytest.approx(stats.mean_interval(correct[0]).estimate)
+
+
+@given(boards)
+def test_a_budget_repeated_adds_no_certainty(correct) -> None:
+    twice = stats.averaged_board_tests(np.stack([correct, correct]))
+    for pair, result in stats.averaged_board_tests(correct[None]).items():
+        same(twice[pair], result)
