@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from bench import conformance, plugins
 from bench.conformance import CHECKS, ConformanceError
+from datasets.errors import UserError
 from datasets.sampling import Segments
 from datasets.types import Batch, Recipe, View
 from methods.base import Method, Progress, Source, Step
@@ -31,7 +33,10 @@ def _one_thread() -> Any:
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", plugins.methods().names())
 def test_method_conforms(name: str, check: str) -> None:
-    CHECKS[check](plugins.method_class(name))
+    try:
+        CHECKS[check](plugins.method_class(name))
+    except conformance.NeedsInputError as refusal:
+        pytest.skip(str(refusal))
 
 
 class Unnamed(Supervised):
@@ -114,10 +119,78 @@ class Gossip(FixMatch):
         return Step(made.losses, made.pseudo_label, made.weight + made.losses["supervised"])
 
 
+class Diary(Supervised):
+    """Counts its steps where no checkpoint looks."""
+
+    steps = 0
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        self.steps += 1
+        loss = super().step(batch, progress).losses["supervised"]
+        return Step({"supervised": loss / self.steps})
+
+
+class Baggage(Supervised):
+    """Puts an object of its own into its checkpoint, which only running its code could restore."""
+
+    def get_extra_state(self) -> Any:
+        return Source("", "", 0, "")
+
+    def set_extra_state(self, state: Any) -> None:
+        pass
+
+
+class Chatty:
+    """A sampler with a generator that nobody seeds."""
+
+    levels = (8,)
+
+    def indices(self, frame_count: int, rng: Any) -> Any:
+        return (np.sort(torch.randint(frame_count, (8,)).numpy()),)
+
+
+class OwnSampler(Supervised):
+    def sampler(self) -> Any:
+        return Chatty()
+
+
+class Parted(FixMatch):
+    separable = True
+
+
+class Entangled(FixMatch):
+    """Its loss is of the batch, not of the clips."""
+
+    separable = True
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        loss = super().step(batch, progress).losses["supervised"]
+        return Step({"supervised": loss.square()})
+
+
+class Transductive(Supervised):
+    """Centers its predictions over the clips that it is asked about."""
+
+    def predict(self, clip: Any, model: Any = None) -> Tensor:
+        logits = super().predict(clip, model)
+        return logits - logits.mean(0)
+
+
+class Chosen(Supervised):
+    def predict(self, clip: Any, model: Any = None) -> Tensor:
+        return super().predict(clip, model).argmax(1)
+
+
 @pytest.mark.parametrize(
     ("method", "check"),
     [
         (Unnamed, "source"),
+        (Diary, "resume"),
+        (Baggage, "resume"),
+        (OwnSampler, "workers"),
+        (Entangled, "separable"),
+        (Transductive, "predictions"),
+        (Chosen, "predictions"),
         (LooseConfig, "config"),
         (ManyFrames, "frames"),
         (OwnAugmentation, "labeled view"),
@@ -152,6 +225,33 @@ def test_hidden_labels_that_leak_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(conformance.Setting, "__init__", remember)
     with pytest.raises(ConformanceError, match="hidden labels"):
         CHECKS["hidden labels"](Peeking)
+
+
+def test_a_separable_method_is_one_whose_micro_batches_add_up() -> None:
+    CHECKS["separable"](Parted)
+
+
+def test_a_method_is_checked_with_other_settings_than_its_defaults() -> None:
+    strict = conformance.configured(FixMatch, {"threshold": 0.5, "pseudo_labels": "teacher"})
+    made = conformance.Setting(strict).method
+    assert (made.config.threshold, made.config.pseudo_labels) == (0.5, "teacher")
+    assert (strict.name, FixMatch.Config().threshold) == ("fixmatch", 0.95)
+    assert conformance.failures(strict) == {}
+    with pytest.raises(UserError, match=r"'threshold' is 1\.3"):
+        conformance.configured(FixMatch, {"threshold": 1.3})
+
+
+class NeedsBoxes(Supervised):
+    @classmethod
+    def unsupported(cls, config: Any, task: Any) -> str | None:
+        return "it needs person boxes; give them with --boxes"
+
+
+def test_a_method_that_lacks_an_input_says_which() -> None:
+    found = conformance.failures(NeedsBoxes)
+    assert "person boxes" in found["losses"]
+    with pytest.raises(conformance.NeedsInputError):
+        CHECKS["losses"](NeedsBoxes)
 
 
 def test_failures_lists_the_sentence_of_each_failed_check() -> None:
