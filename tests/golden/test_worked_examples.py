@@ -26,6 +26,7 @@ from sefar.model import FusionHead
 from sefar.regulation import adaptive_weight
 
 HERE = "test_worked_examples.py::"
+GRAPH = "test_graph_and_views.py::"
 
 COVERED = {
     "fixture": HERE + "test_probabilities",
@@ -42,6 +43,11 @@ COVERED = {
     "sefar_step_K3_B2": HERE + "test_sefar_step",
     "sefar_xi": HERE + "test_sefar_ramp",
     "sefar_params": HERE + "test_sefar_parameters",
+    "comatch": GRAPH + "test_comatch",
+    "simmatch": GRAPH + "test_simmatch",
+    "ltg": GRAPH + "test_ltg",
+    "cmpl_tau0p8": GRAPH + "test_cmpl",
+    "mvpl": GRAPH + "test_mvpl",
 }
 """Key of the file -> the test that compares every entry of it."""
 
