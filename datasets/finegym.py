@@ -1,0 +1,176 @@
+"""FineGym (Shao et al., CVPR 2020): gymnastics elements in 99 or 288 classes, their events and sets.
+
+Element lists are lines `<id> <label>` with ids like `A0xAXXysHUo_E_002184_002237_A_0035_0036`: a video,
+an event of it and a sub-action of that, both by start and end.  The training lists come in the versions
+1.0 and 1.1, the list of the official validation part (the test part here, as in the papers) in one.
+
+Subsets are those of the papers: an event (VT, FX, BB, UB) or the k-th set of an event (UB-S1), with the
+classes in their official order, counted from 0.  The videos are cut clips `<id>.mp4` in one folder, or full
+videos `<video>.mp4` that are cut once by the annotation file (see `datasets.clip_making`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from datasets.annotated import AnnotatedSet, Folder, label_in, one_each, read_json, read_rows
+from datasets.clip_making import Cut, made_folder, make_clips
+from datasets.errors import UserError
+from datasets.source_names import source_of
+from datasets.types import ClipRef, ClipTable
+
+EVENTS = {"vt": 1, "fx": 2, "bb": 3, "ub": 4}
+"""Event name -> first digit of the numbers of its sets."""
+
+SETS = {"vt": 0, "fx": 5, "bb": 5, "ub": 4}
+"""Sets per event.  The vault has one set (its number is 1), which is the event itself."""
+
+_ID = re.compile(r"(?P<video>.+)_(?P<event>E_\d{6}_\d{6})_(?P<action>A_\d{4}_\d{4})")
+_CATEGORY = re.compile(r"Clabel:\s*(?P<label>\d+);\s*set:\s*(?P<set>\d+);\s*Glabel:\s*\d+;\s*(?P<text>.+)")
+_FORMAT = re.compile(
+    r"gym(?P<size>99|288)(?:_v(?P<version>1\.[01]))?(?:_(?P<event>[a-z]{2})(?:_s(?P<set>\d))?)?"
+)
+
+
+class Category(NamedTuple):
+    """One class: its official label, the number of its set, its description."""
+
+    label: int
+    set: int
+    text: str
+
+
+def _formats() -> dict[str, str]:
+    found = {}
+    for size in ("99", "288"):
+        for version in ("", "_v1.0", "_v1.1"):
+            base = f"gym{size}{version}"
+            about = f"FineGym, {size} classes, training list {version[1:] or 'v1.1'}"
+            found[base] = about
+            for event, count in SETS.items():
+                found[f"{base}_{event}"] = f"{about}, event {event.upper()}"
+                for number in range(1, count + 1):
+                    found[f"{base}_{event}_s{number}"] = f"{about}, set {event.upper()}-S{number}"
+    return found
+
+
+class FineGym(AnnotatedSet):
+    """FineGym's element lists; `gym99` is version 1.1, `gym99_v1.0` the older training list."""
+
+    formats: ClassVar[Mapping[str, str]] = _formats()
+    origin: ClassVar[str] = "the FineGym project page (resources/dataset)"
+
+    def read(self) -> ClipTable:
+        """The official training list and, as test, the official validation list."""
+        found = _FORMAT.fullmatch(self.place.format)
+        assert found is not None, self.place.format
+        size, version = found["size"], found["version"] or "1.1"
+        categories = read_categories(self.annotation(f"gym{size}_categories.txt"))
+        chosen = [each for each in categories if in_subset(each.set, found["event"], found["set"])]
+        position = {each.label: place for place, each in enumerate(chosen)}
+        count = len(categories)
+        train = self.annotation(f"gym{size}_train_element_v{version}.txt", f"gym{size}_train_org.txt")
+        test = self.annotation(f"gym{size}_val_element.txt", f"gym{size}_val_org.txt")
+        return ClipTable(
+            name=self.name,
+            classes=tuple(each.text for each in chosen),
+            train=one_each(self._clips(train, count, position)),
+            test=one_each(self._clips(test, count, position)),
+            mirror=True,  # no class is told by left or right
+        )
+
+    def prepare(self) -> None:
+        """Cuts the clips that are missing out of full videos, where the annotation file is there."""
+        if self._info is not None:
+            missing = {clip.path: clip.key for clip in self.table().clips() if not clip.path.is_file()}
+            make_clips(list(self._cuts(missing)), self.name)
+        super().prepare()
+
+    @property
+    def _info(self) -> Path | None:
+        """The file with the times of all sub-actions, where it is there."""
+        below = self.place.annotations
+        found = [
+            *below.glob("finegym_annotation_info_v1.*.json"),
+            *below.glob("*/finegym_annotation_info_v1.*.json"),
+        ]
+        return max(found, default=None)
+
+    def _clips(self, path: Path, count: int, position: Mapping[int, int]) -> Iterator[tuple[str, ClipRef]]:
+        files, made = Folder(self.place.videos), made_folder(self.name)
+        for number, row in read_rows(path):
+            where = f"{path}:{number}"
+            stem, _, label = row.rpartition(" ")
+            stem = stem.strip().removesuffix(".mp4")
+            if _ID.fullmatch(stem) is None:
+                raise UserError(f"{where}: expected '<video>_E_..._A_... <label>', found '{row}'.")
+            official = label_in(count, label, where)
+            if official not in position:
+                continue
+            file = files.clip(stem)
+            if self._info is not None and not file.is_file():
+                file = made / f"{stem}.mp4"
+            yield where, ClipRef(f"{stem}.mp4", file, position[official], source_of(stem))
+
+    def _cuts(self, missing: Mapping[Path, str]) -> Iterator[Cut]:
+        if not missing or self._info is None:
+            return
+        times = read_json(self._info)
+        files = Folder(self.place.videos)
+        for target, key in missing.items():
+            span = clip_times(times, key.removesuffix(".mp4"), self._info)
+            video = files.clip(source_of(key))
+            if span is not None and video.is_file():
+                yield Cut(video, target, *span)
+
+
+def in_subset(number: int, event: str | None, place: str | None) -> bool:
+    """Whether a set of classes belongs to an event, or is the `place`-th set of it."""
+    if event is None:
+        return True
+    digit = EVENTS[event]
+    return str(number)[0] == str(digit) if place is None else number == 10 * digit + int(place)
+
+
+def read_categories(path: Path) -> list[Category]:
+    """The classes of a `gym*_categories.txt`, in the order of their labels 0, 1, 2, ...
+
+    Raises:
+        UserError: a line is not understood, or the labels have a gap.
+    """
+    found = []
+    for number, row in read_rows(path):
+        match = _CATEGORY.fullmatch(row)
+        if match is None:
+            raise UserError(f"{path}:{number}: expected 'Clabel: n; set: n; Glabel: n; text', found '{row}'.")
+        found.append(Category(int(match["label"]), int(match["set"]), match["text"]))
+    found.sort()
+    if [each.label for each in found] != list(range(len(found))):
+        raise UserError(f"{path}: the class labels are not 0 to {len(found) - 1}; fetch the file again.")
+    return found
+
+
+def clip_times(info: Mapping[str, Any], stem: str, path: Path) -> tuple[float, float] | None:
+    """Start and end of a sub-action in seconds of its video; None where the file does not tell them.
+
+    Times of an event are absolute, those of a sub-action relative to its event; one of several stages
+    (the vault has three) runs from the start of the first to the end of the last.
+
+    Raises:
+        UserError: the entry has another shape.
+    """
+    match = _ID.fullmatch(stem)
+    if match is None:
+        return None
+    try:
+        event = info[match["video"]][match["event"]]
+        stages = (event["segments"] or {})[match["action"]]["timestamps"]
+        start = float(event["timestamps"][0][0])
+        return start + float(stages[0][0]), start + float(stages[-1][-1])
+    except KeyError:
+        return None
+    except (TypeError, ValueError, IndexError) as error:
+        raise UserError(f"{path}: the times of '{stem}' are not understood; fetch the file again.") from error

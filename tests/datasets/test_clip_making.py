@@ -1,0 +1,66 @@
+"""Clips cut out of full videos, or joined from frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video_files import moving_frames
+
+from datasets import video_io
+from datasets.clip_making import Cut, Join, make, make_clips
+from datasets.errors import UserError
+
+
+def brightness(path: Path) -> list[int]:
+    return [round(float(frame.mean())) for frame in video_io.decode(path).frames]
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> Path:
+    """Fifty frames at 25 fps, frame i with the gray level 5 i."""
+    frames = np.repeat(np.arange(50, dtype=np.uint8) * 5, 64 * 48 * 3).reshape(50, 48, 64, 3)
+    video_io.write_video(tmp_path / "full.mp4", frames, fps=25, crf=0)
+    return tmp_path / "full.mp4"
+
+
+def test_a_cut_has_the_frames_of_its_span(steps: Path, tmp_path: Path) -> None:
+    # Frame i is shown at i / 25 s: those of [0.39, 0.61] are 10 to 15.
+    assert make(Cut(steps, tmp_path / "out/cut.mp4", 0.39, 0.61)) == ""
+    assert brightness(tmp_path / "out/cut.mp4") == pytest.approx([50, 55, 60, 65, 70, 75], abs=2)
+
+
+def test_a_span_behind_the_end_makes_no_file(steps: Path, tmp_path: Path) -> None:
+    assert "no frame" in make(Cut(steps, tmp_path / "cut.mp4", 7.0, 8.0))
+    assert not (tmp_path / "cut.mp4").exists()
+    assert list(tmp_path.glob(".cut*")) == []
+
+
+def test_frames_are_joined_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    import cv2
+
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(95, 105):  # 00095.jpg ... 00104.jpg
+        cv2.imwrite(str(folder / f"{number:05d}.jpg"), np.full((48, 64, 3), (number - 90) * 10, np.uint8))
+    assert make(Join(folder, tmp_path / "all.mp4")) == ""
+    assert brightness(tmp_path / "all.mp4") == pytest.approx([50 + 10 * i for i in range(10)], abs=5)
+    assert make(Join(folder, tmp_path / "part.mp4", first=99, count=3)) == ""
+    assert brightness(tmp_path / "part.mp4") == pytest.approx([90, 100, 110], abs=5)
+
+
+def test_large_pictures_are_scaled_down_and_odd_sizes_made_even(tmp_path: Path) -> None:
+    video_io.write_video(tmp_path / "large.mp4", moving_frames(count=3, height=401, width=603))
+    assert make(Cut(tmp_path / "large.mp4", tmp_path / "small.mp4", 0.0, 1.0)) == ""
+    assert video_io.decode(tmp_path / "small.mp4").frames.shape[1:3] == (320, 482)
+
+
+def test_one_bad_video_costs_its_own_clips_and_all_bad_ones_are_an_error(steps: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("this is no video")
+    good = Cut(steps, tmp_path / "a.mp4", 0.0, 0.5)
+    assert make_clips([good, Cut(bad, tmp_path / "b.mp4", 0.0, 1.0)], "x", workers=1, progress=False) == 1
+    assert (tmp_path / "a.mp4").is_file() and not (tmp_path / "b.mp4").exists()
+    with pytest.raises(UserError, match=r"none of the 1 missing clips of data set 'x' .*'b\.mp4'"):
+        make_clips([Cut(bad, tmp_path / "b.mp4", 0.0, 1.0)], "x", workers=1, progress=False)
