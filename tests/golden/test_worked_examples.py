@@ -26,6 +26,7 @@ from sefar.model import FusionHead
 from sefar.regulation import adaptive_weight
 
 HERE = "test_worked_examples.py::"
+FAMILY = "test_fixmatch_family.py::"
 GRAPH = "test_graph_and_views.py::"
 
 COVERED = {
@@ -34,6 +35,17 @@ COVERED = {
     "supervised": HERE + "test_supervised",
     "mean_teacher": HERE + "test_mean_teacher",
     "fixmatch": HERE + "test_fixmatch",
+    "pseudo_label_lee2013": FAMILY + "test_pseudo_label_of_lee",
+    "pseudo_label_usb": FAMILY + "test_pseudo_label_of_usb",
+    "uda": FAMILY + "test_uda",
+    "dash": FAMILY + "test_dash",
+    "flexmatch": FAMILY + "test_flexmatch",
+    "freematch_m0p9": FAMILY + "test_freematch",
+    "freematch_m0p999": FAMILY + "test_freematch_of_slow_momentum",
+    "adamatch_usb_m0p9": FAMILY + "test_adamatch_of_usb",
+    "adamatch_paper_DA": FAMILY + "test_adamatch_aligned_by_the_batch",
+    "defixmatch_tau0p7": FAMILY + "test_defixmatch",
+    "sequencematch_mask_tau0p9": FAMILY + "test_sequencematch",
     "softmatch_m0p9": HERE + "test_softmatch",
     "softmatch_given_mu0p8_var0p04": HERE + "test_softmatch_with_given_state",
     "svformer_delta0p3": HERE + "test_svformer",
