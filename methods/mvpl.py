@@ -12,6 +12,7 @@ from datasets.types import Batch, Clip, TaskInfo
 from methods import losses, optical_flow, temporal_gradient
 from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
 from methods.config import Choices, Probability, Weight
+from methods.extra_inputs import ExtraInput
 from methods.temporal_gradient import gradient_clip
 from methods.thresholding import FixedThreshold
 
@@ -41,6 +42,15 @@ class MvPL(Method):
         "ICCV",
         2021,
         "https://arxiv.org/abs/2104.00682",
+    )
+    inputs = (
+        ExtraInput(
+            "flow_weights",
+            "the weights of torchvision's raft_small or raft_large, for the optical flow of the paper",
+            "torch.save(torchvision.models.get_model('raft_small', weights='DEFAULT').state_dict(), "
+            "'raft.pth')",
+            optional=True,
+        ),
     )
 
     @dataclass(frozen=True, kw_only=True)

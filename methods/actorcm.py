@@ -1,0 +1,166 @@
+"""ActorCutMix: the persons of one clip before the background of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from datasets.types import Batch, Clip
+from methods import losses, temporal
+from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
+from methods.config import Choices, Count, Probability, Weight
+from methods.draws import Draws
+from methods.extra_inputs import ExtraInput, NeedsFiles
+from methods.person_detector import load_person_detector, pretended_person_detector
+from methods.thresholding import FixedThreshold
+
+
+def composite(foreground: Tensor, background: Tensor, mask: Tensor) -> Tensor:
+    """Foreground where the mask is 1, background where it is 0: mask · f + (1 - mask) · b."""
+    return torch.where(mask > 0, foreground, background)
+
+
+def label_share(area: Tensor) -> Tensor:
+    """Share of its own label that a mixed clip keeps: 1 - (1 - r)^4 for (U,) shares of area r of its persons.
+
+    Concave: an actor that covers a fifth of the clip has three fifths of the label.
+    """
+    return 1 - (1 - area) ** 4
+
+
+def actor_cutmix(weak: Tensor, strong: Tensor, persons: Tensor) -> tuple[Tensor, Tensor]:
+    """Puts the persons of each clip before the background of its partner i ↔ U - 1 - i.
+
+    A background pixel is shown where neither clip has a person; where only the partner has one it becomes 0,
+    the mean color.  Clips without a person, clips that are all person, and the middle one of an odd batch
+    keep their strong view and their whole label.
+
+    Args:
+        weak: (U, C, T, H, W) weak view.
+        strong: (U, C, T, H, W) strong view.
+        persons: (U, T, H, W) bool, of the weak view.
+
+    Returns:
+        The mixed view, same shape, and (U,) the share of area of each clip's own persons (1 where kept).
+    """
+    area = persons.to(weak.dtype).mean((1, 2, 3))
+    partner = torch.arange(len(weak) - 1, -1, -1, device=weak.device)
+    mixed_in = (area > 0) & (area < 1) & (partner != partner.flip(0))
+    background = composite(torch.zeros_like(weak), weak, persons[:, None])[partner]
+    mixed = composite(weak, background, persons[:, None])
+    view = torch.where(mixed_in[:, None, None, None, None], mixed, strong)
+    return view, torch.where(mixed_in, area, torch.ones_like(area))
+
+
+def mixed_target(label: Tensor, share: Tensor, classes: int) -> Tensor:
+    """(U, C): `share` of the own pseudo-label, the rest of the partner's, however confident that one is."""
+    own = F.one_hot(label, classes).to(share.dtype)
+    return share[:, None] * own + (1 - share[:, None]) * own.flip(0)
+
+
+def frame_order(frames: int, draws: Draws, purpose: str) -> Tensor:
+    """One of {as it is, T-half, reversal, T-dropout} with equal probability: (T,) positions of frames."""
+    orders: dict[str, Callable[[], Tensor]] = {
+        "none": lambda: torch.arange(frames),
+        "half": lambda: temporal.half(frames, draws, purpose),
+        "reverse": lambda: temporal.reverse(frames),
+        "drop": lambda: temporal.drop(frames, draws, purpose),
+    }
+    return orders[draws.choice(tuple(orders), f"order/{purpose}")]()
+
+
+class ActorCutMix(NeedsFiles):
+    """L = L_s + λ_u mean_U 1[max p_w ≥ τ] H(t, z(x_s)), t = w onehot(ŷ) + (1 - w) onehot(ŷ of the partner).
+
+    x_s is a strong view with one of {nothing, T-half, reversal, T-dropout}, drawn per clip; in half of the
+    batches it is the weak clip's persons before its partner's background, and w = 1 - (1 - r)^4 for the share
+    r of area of the persons; otherwise w = 1.  No EMA.
+
+    The release reads boxes that a detector found beforehand in whole frames.  A batch carries neither clip
+    keys nor the random crops of its views, so boxes of whole frames cannot be placed on them: here a frozen
+    detector, whose file is given, looks at the weak view itself, which also gives boxes to data sets that
+    have none.  It wants suites with `normalize: kinetics` and views of at least about 112 pixels.
+    """
+
+    name = "actorcm"
+    source = Source(
+        "Learning Representational Invariances for Data-Efficient Action Recognition",
+        "CVIU",
+        2023,
+        "https://arxiv.org/abs/2103.16565",
+    )
+    inputs = (
+        ExtraInput(
+            "detector_weights",
+            "the weights of a person detector of torchvision, the one that config field 'detector' names",
+            "torch.save(torchvision.models.get_model('fasterrcnn_mobilenet_v3_large_320_fpn', "
+            "weights='DEFAULT').state_dict(), 'detector.pth')",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Method.Config):
+        """τ = 0.95, λ_u = 1, half of the batches and the score 0.4 of a person are the release's.
+
+        `detector`: a detector's name in torchvision (our choice: a quick one); `detector_weights`: the file
+        of its state dict.  `detect_every`: frames that share the boxes of one of them (our choice).
+        """
+
+        detector: str = "fasterrcnn_mobilenet_v3_large_320_fpn"
+        detector_weights: str = ""
+        detect_every: Count = 2
+        person_score: Probability = 0.4
+        cutmix_probability: Annotated[Probability, Choices((0.25, 0.5, 0.75))] = 0.5
+        threshold: Annotated[Probability, Choices((0.7, 0.8, 0.9, 0.95))] = 0.95
+        unlabeled_weight: Annotated[Weight, Choices((0.5, 1.0, 2.0))] = 1.0
+
+    config: Config
+
+    def load_inputs(self, build_backbone: BuildBackbone) -> None:
+        """The detector."""
+        config = self.config
+        self.persons = load_person_detector(
+            config.detector, config.detector_weights, config.person_score, config.detect_every
+        )
+
+    def pretend_inputs(self, build_backbone: BuildBackbone) -> None:
+        """A detector that finds a person in the middle of everything."""
+        self.persons = pretended_person_detector()
+
+    def perturb(self, x: Tensor, draws: Draws) -> Tensor:
+        """Each (U, C, T, H, W) clip in one of four orders of its frames."""
+        orders = [frame_order(x.shape[2], draws, str(i)) for i in range(len(x))]
+        return torch.cat(
+            [temporal.reorder(one, order) for one, order in zip(x[:, None], orders, strict=True)]
+        )
+
+    def trained_view(self, batch: Batch, draws: Draws) -> tuple[Clip, Tensor]:
+        """The view that the student is trained on; (U,) the share of its own label that a clip keeps."""
+        weak, strong = batch.unlabeled["weak"][0], self.perturb(batch.unlabeled["strong"][0], draws)
+        if draws.beta(1, 1, "cutmix") >= self.config.cutmix_probability:  # Beta(1, 1) is uniform
+            return (strong,), torch.ones_like(strong[:, 0, 0, 0, 0])
+        view, area = actor_cutmix(weak, strong, self.persons(weak))
+        return (view,), label_share(area)
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        """FixMatch's step with soft targets of two clips."""
+        with torch.no_grad():
+            probs = losses.probabilities(self.student(batch.unlabeled["weak"]))
+        weight = FixedThreshold(self.config.threshold)(probs, batch.unlabeled_index)
+        label = probs.argmax(1)
+        view, share = self.trained_view(batch, progress.draws)
+        labeled, strong = joint(self.student, batch.labeled["labeled"], view)
+        each = F.cross_entropy(strong, mixed_target(label, share, probs.shape[1]), reduction="none")
+        return Step(
+            {
+                "supervised": losses.supervised(labeled, batch.label),
+                "unsupervised": self.config.unlabeled_weight * (weight * each).mean(),
+            },
+            pseudo_label=label,
+            weight=weight,
+        )
