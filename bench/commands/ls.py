@@ -12,7 +12,6 @@ from bench.commands import options
 
 if TYPE_CHECKING:  # PyTorch is loaded only by the commands that need it
     from datasets.types import DataSet
-    from methods.base import Method
 
 T = TypeVar("T")
 
@@ -35,16 +34,16 @@ def suites(as_json: AsJson = False) -> int:
 def methods(as_json: AsJson = False, plugin: options.Plugins = None) -> int:
     """The methods: ours, those of installed packages, those of --plugin files.
 
+    With views, extra inputs and the cost of a step; bounds, and methods that nobody can implement, are apart.
+
     Example: python -m bench ls methods --json
     """
     options.load_plugins(plugin)
-    from bench import plugins
+    from bench import method_listing, plugins
 
-    rows = []
-    for name in plugins.methods().names():
-        source = _or_broken(plugins.method_class, name, _source)
-        rows.append((name, source))
-    return _show(rows, as_json)
+    listing = method_listing.listing(plugins.methods().names(), plugins.method_class)
+    print(json.dumps(listing, indent=1) if as_json else method_listing.as_text(listing))
+    return 0
 
 
 @app.command()
@@ -75,11 +74,6 @@ def datasets(as_json: AsJson = False, plugin: options.Plugins = None) -> int:
 
     names = plugins.dataset_names()
     return _show([(name, _or_broken(plugins.dataset, name, state)) for name in names], as_json)
-
-
-def _source(cls: type[Method]) -> str:
-    source = cls.source
-    return f"{source.paper} ({source.venue} {source.year}) {source.link}"
 
 
 def _summary(builder: object) -> str:
