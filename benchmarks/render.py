@@ -1,0 +1,180 @@
+"""How long a large report takes, and how much memory: 10,000 trials x 2,000 clips by default.
+
+Example: python benchmarks/render.py --to /tmp/large --profile
+
+The run folder is made once and used again.  The report is rendered in a process of its own, so that its peak
+memory is that of rendering alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+DATASETS, BUDGETS, ENTRIES = 10, ("1", "2", "4", "8", "16"), 20
+CLASSES = 12
+MOST_SECONDS, MOST_GIB = 60.0, 4.0
+
+
+def suite_text(seeds: int) -> str:
+    """The suite as YAML: one section, all cells, one baseline."""
+    tasks = "".join(f"      - {{data: set{i}, labels: {list(BUDGETS)}}}\n" for i in range(DATASETS))
+    entries = "".join(
+        f"      - {{label: method{i}, method: supervised, role: {'competitor' if i else 'baseline'}}}\n"
+        for i in range(ENTRIES)
+    )
+    return f"""name: large
+title: A large suite
+sections:
+  all:
+    title: Everything
+    embedded: true
+    seeds: 0-{seeds - 1}
+    backbone: {{name: shiftnet}}
+    protocol:
+      frames: 8
+      short_side: 48
+      size: 32
+      normalize: clip
+      augmentations: {{labeled: {{}}, weak: {{}}, strong: {{}}, test: {{}}}}
+      steps: 600
+      batch: {{labeled: 8, unlabeled: 16, warmup: 8}}
+      optimizer: {{name: adamw, lr: 0.004}}
+    tasks:
+{tasks}    entries:
+{entries}"""
+
+
+def make_run(to: Path, trials: int, clips: int) -> None:
+    """Writes the suite and a run folder with plan, records and predictions, unless it is complete."""
+    from bench.plan import PlannedTrial  # noqa: PLC0415
+    from bench.spec import TrialSpec  # noqa: PLC0415
+    from bench.store import RunFolder, write_json  # noqa: PLC0415
+    from bench.suite import load_suite, parse_seeds  # noqa: PLC0415
+
+    cells = DATASETS * len(BUDGETS) * ENTRIES
+    to.mkdir(parents=True, exist_ok=True)
+    (to / "large.yaml").write_text(suite_text(max(trials // cells, 1)), encoding="utf-8")
+    section = load_suite(str(to / "large.yaml")).suite.sections["all"]
+    run = RunFolder(to / "runs" / "large")
+    planned = []
+    for task in section.tasks:
+        for labels in task.labels:
+            for entry in section.entries:
+                for seed in parse_seeds(section.seeds):
+                    spec = TrialSpec(
+                        method=entry.method,
+                        config={"form": entry.label},
+                        data=task.data,
+                        labels=labels,
+                        split_hash=hashlib.sha256(f"{task.data} {labels} {seed}".encode()).hexdigest(),
+                        seed=seed,
+                        backbone=section.backbone,
+                        protocol=section.protocol,
+                    )
+                    place = {"section": "all", "entry": entry.label, "role": entry.role}
+                    cell = f"{task.data}@{labels}"
+                    planned.append(PlannedTrial(**place, cell=cell, seed=seed, spec=spec))
+    started = time.perf_counter()
+    for i, trial in enumerate(planned):
+        if run.trial(trial.spec.id).done() is None:
+            _write_trial(run, trial, clips)
+        if i % 500 == 0:
+            print(
+                f"made {i:,} of {len(planned):,} trials in {time.perf_counter() - started:.0f} s", flush=True
+            )
+    write_json(run.path / "plan.json", {"trials": [trial.model_dump(mode="json") for trial in planned]})
+
+
+def _write_trial(run: Any, trial: Any, clips: int) -> None:
+    """A finished trial: clips differ in difficulty, entries in ability, seeds in luck."""
+    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+
+    from bench.evaluate import metrics, write_predictions  # noqa: PLC0415
+    from bench.store import write_json  # noqa: PLC0415
+
+    number = int(trial.entry.removeprefix("method"))
+    rng = np.random.default_rng([number, trial.seed, int(trial.spec.labels), int(trial.spec.data[3:])])
+    difficulty = np.random.default_rng(0).normal(0, 1.5, clips)
+    ability = 0.3 + 0.05 * number + 0.2 * rng.normal()
+    correct = rng.random(clips) < 1 / (1 + np.exp(-difficulty - ability))
+    label = np.arange(clips) % CLASSES
+    table = pd.DataFrame(
+        {
+            "clip": [f"test/{i:05d}.mp4" for i in range(clips)],
+            "label": label,
+            "group": [f"video{i:05d}" for i in range(clips)],
+            "predicted": np.where(
+                correct, label, (label + 1 + rng.integers(0, CLASSES - 1, clips)) % CLASSES
+            ),
+            "rank": np.where(correct, 0, 1),
+            "nll": rng.exponential(1.0, clips),
+            "confidence": rng.uniform(0.2, 1.0, clips),
+            "error": [""] * clips,
+        }
+    )
+    folder = run.trial(trial.spec.id)
+    record = {
+        "id": trial.spec.id,
+        "spec": trial.spec.model_dump(mode="json"),
+        "status": "done",
+        "metrics": metrics(table, CLASSES),
+        "classes": CLASSES,
+        "code_hash": "0",
+        "prepare_seconds": 1.0,
+        "train_seconds": 30.0 + rng.random(),
+        "evaluate_seconds": 1.0,
+        "environment": {"processor": "a CPU"},
+    }
+    with folder.attempt() as attempt:
+        write_json(folder.path / "spec.json", record["spec"])
+        write_predictions(table, attempt / "predictions.parquet")
+        folder.publish_done(attempt, record)
+
+
+def render(to: Path, formats: str, profile: bool) -> tuple[float, float]:
+    """Wall seconds and peak GiB of one report."""
+    command = [sys.executable]
+    if profile:
+        command += ["-m", "cProfile", "-o", str(to / "render.prof")]
+    command += ["-m", "bench", "report", "--suite", str(to / "large.yaml"), "--out", str(to / "runs")]
+    command += ["--to", str(to / "report"), "--format", formats]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    seconds = time.perf_counter() - started
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
+
+
+def main() -> int:
+    """Makes the run, renders it, and says whether it kept within time and memory: 3 where not."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--to", type=Path, required=True, help="folder of the run and its report")
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--clips", type=int, default=2_000)
+    parser.add_argument("--format", default="md,html,latex,csv,json")
+    parser.add_argument("--profile", action="store_true", help="leave TO/render.prof and print its top")
+    options = parser.parse_args()
+    make_run(options.to, options.trials, options.clips)
+    seconds, gib = render(options.to, options.format, options.profile)
+    if options.profile:
+        import pstats  # noqa: PLC0415
+
+        pstats.Stats(str(options.to / "render.prof")).sort_stats("cumulative").print_stats(40)
+    size = sum(path.stat().st_size for path in (options.to / "report").rglob("*") if path.is_file()) / 1e6
+    print(
+        f"{options.trials:,} trials x {options.clips:,} clips: {seconds:.1f} s, {gib:.2f} GiB, report of "
+        f"{size:.1f} MB (allowed: {MOST_SECONDS:.0f} s, {MOST_GIB:.0f} GiB)"
+    )
+    return 0 if seconds < MOST_SECONDS and gib < MOST_GIB else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

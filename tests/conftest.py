@@ -1,0 +1,24 @@
+"""For all tests: programs outside of Python, see `system_programs.py`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import system_programs
+
+
+@pytest.fixture
+def system_program() -> Callable[[str], Path]:
+    """`system_program("chromium")` is its path; without it the test is skipped, or fails in CI."""
+    return system_programs.need
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in system_programs.summary():
+        terminalreporter.write_line(f"WARNING: {line}", yellow=True, bold=True)
