@@ -39,6 +39,10 @@ Passes are clips that a step sends through backbones, forward + backward, per la
 unlabeled ones; cost counts a backward pass as two forward ones, relative to a step with labels alone.
 Parameters are those beyond the backbone, with the small net (192 features) and 12 classes.  Image nets and
 detectors of the methods with extra inputs come on top.
+
+Extra inputs are files.  A suite's entry names them, as in `config: {{image_weights: /data/resnet18.pth}}`,
+best by absolute paths; without them the method refuses and says what it needs.  A trial knows a file by its
+path alone: other weights belong under another name.
 """
 
 

@@ -84,7 +84,7 @@ class ActorCutMix(NeedsFiles):
     The release reads boxes that a detector found beforehand in whole frames.  A batch carries neither clip
     keys nor the random crops of its views, so boxes of whole frames cannot be placed on them: here a frozen
     detector, whose file is given, looks at the weak view itself, which also gives boxes to data sets that
-    have none.  It wants suites with `normalize: kinetics` and views of at least about 112 pixels.
+    have none.  It wants suites with `normalize: kinetics` and pixels enough to see a person.
     """
 
     name = "actorcm"

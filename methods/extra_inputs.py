@@ -49,7 +49,8 @@ class NeedsFiles(Method):
     """Base of the methods with extra inputs.
 
     Subclasses list them in `inputs`, read them in `load_inputs`, and offer random nets of the same shapes in
-    `pretend_inputs`, so that the conformance suite and the count of costs run without the files.
+    `pretend_inputs`, so that the conformance suite and the count of costs run without the files.  A trial
+    knows a file by its path alone: other weights belong under another name.
     """
 
     inputs: ClassVar[tuple[ExtraInput, ...]] = ()
@@ -68,8 +69,9 @@ class NeedsFiles(Method):
                 )
             if not Path(given).is_file():
                 return (
-                    f"config field '{needed.field}' names '{given}', and there is no such file below "
-                    f"'{Path.cwd()}'; it must be {needed.what} ({needed.how})"
+                    f"config field '{needed.field}' names '{given}', and there is no such file, seen from "
+                    f"'{Path.cwd()}' (an absolute path is seen from everywhere); it must be {needed.what} "
+                    f"({needed.how})"
                 )
         return super().unsupported(config, task)
 
