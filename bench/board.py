@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.families import MIN_SEEDS, Comparison, Families, compare_all
+from bench.blocks import Outcomes, common_seeds, one_clip_list, outcomes
+from bench.families import Comparison, Families, compare_all
 from bench.records import ClipList, Record
-from bench.stats import MeanInterval, mean_interval, weights_mean_per_class, wins_ties_losses
+from bench.sensitivity import Sensitivity, sensitivity
+from bench.stats import (
+    MeanInterval,
+    mean_interval,
+    prob_superiority,
+    weights_mean_per_class,
+    wins_ties_losses,
+)
 from bench.stats.checks import Floats
 from bench.suite import Entry, Section, Suite
 from datasets.errors import UserError, unknown_name
@@ -35,6 +43,8 @@ class Row:
         to_best: family A; None for the best row itself and for unranked rows.
         gap: untested difference to the baseline over shared seeds, for rows outside the families.
         record: wins, ties and losses over seeds against the baseline.
+        superiority: P(this row > baseline) over all pairs of runs, ties counted half.
+        sensitivity: the difference to the baseline had missing trials come out badly or well.
         ranks: rank interval; None where nothing was tested.
         letters: group letters; empty where nothing was tested.
         bold: in the best group of a board on which some pair is distinguishable, and never diverged: a row
@@ -50,6 +60,8 @@ class Row:
     to_best: Comparison | None = None
     gap: float | None = None
     record: tuple[int, int, int] | None = None
+    superiority: float | None = None
+    sensitivity: Sensitivity | None = None
     ranks: tuple[int, int] | None = None
     letters: str = ""
     bold: bool = False
@@ -118,6 +130,14 @@ class Board:
         return next((row for row in self.ranked if row.entry.role == "baseline"), None)
 
     @property
+    def balanced(self) -> bool:
+        """Whether every class has as many test clips, so that top-1 is the mean per class."""
+        if self.scored is None:
+            return True
+        sizes = np.bincount(self.scored.labels)
+        return len(set(sizes[sizes > 0].tolist())) == 1
+
+    @property
     def pinned(self) -> bool:
         """Whether a published list fixes the labeled clips for all seeds."""
         return self.labels == "list"
@@ -139,6 +159,24 @@ def build_boards(records: Sequence[Record], suite: Suite, measure: Measure = "to
     )
 
 
+def all_boards(records: Sequence[Record], suite: Suite) -> tuple[Board, ...]:
+    """The boards on top-1, each followed by its board on mean per-class accuracy where that differs.
+
+    With equally many test clips in every class the two measures are one number, and so is the board.
+
+    Raises:
+        UserError: as `build_boards`.
+    """
+    found: list[Board] = []
+    for board in build_boards(records, suite):
+        found.append(board)
+        if not board.balanced:
+            place = (board.section, board.cell)
+            mine = [r for r in records if (r.planned.section, r.planned.cell) == place]
+            found += build_boards(mine, suite, "mean_class")
+    return tuple(found)
+
+
 def _place(place: tuple[str, str], suite: Suite) -> tuple[int, int, str]:
     section, cell = place
     names = list(suite.sections)
@@ -152,15 +190,15 @@ def _board(name: str, cell: str, records: Sequence[Record], suite: Suite, measur
     section = suite.sections[name]
     admitted = [record for record in records if record.barred is None]
     barred = Counter(r.barred for r in records if r.barred is not None and r.status == "done")
-    scored = _one_clip_list(admitted)
+    scored = one_clip_list(admitted)
     by_entry = _by_entry(admitted, section, name, suite)
-    outcomes = {label: _outcomes(mine, scored) for label, mine in by_entry.items()}
+    answers = {label: outcomes(mine, scored) for label, mine in by_entry.items()}
     weights = None
     if measure == "mean_class" and scored is not None:
         weights = weights_mean_per_class(scored.labels)
-    maker = _RowMaker(section, by_entry, outcomes, scored, weights)
+    maker = _RowMaker(section, by_entry, answers, scored, weights)
     ranked_labels = [e.label for e in section.entries if e.role in RANKED and e.label in by_entry]
-    compared, seeds = common_seeds({label: set(outcomes[label]) for label in ranked_labels})
+    compared, seeds = common_seeds({label: set(answers[label]) for label in ranked_labels})
     families = maker.compare(compared, seeds, suite) if compared else None
     data, _, labels = cell.rpartition("@")
     return Board(
@@ -180,52 +218,6 @@ def _board(name: str, cell: str, records: Sequence[Record], suite: Suite, measur
     )
 
 
-def common_seeds(finished: Mapping[str, set[int]]) -> tuple[list[str], tuple[int, ...]]:
-    """Which rows are compared, and on which seeds.
-
-    A seed is a block: it counts for all rows or for none.  Rows with fewer than `MIN_SEEDS` seeds, which
-    allow no claim, do not cost the others theirs; they are left out of the comparison as long as two rows
-    with enough remain.
-
-    Returns:
-        The labels of the compared rows in the given order, and their common seeds.
-    """
-    some = [label for label, seeds in finished.items() if seeds]
-    enough = [label for label in some if len(finished[label]) >= MIN_SEEDS]
-    compared = enough if len(enough) > 1 else some
-    if not compared:
-        return [], ()
-    common = set.intersection(*(finished[label] for label in compared))
-    return (compared, tuple(sorted(common))) if common else ([], ())
-
-
-def _one_clip_list(records: Sequence[Record]) -> ClipList | None:
-    first: Record | None = None
-    for record in records:
-        if record.scored is None:
-            continue
-        if first is None or first.scored is None:
-            first = record
-        elif record.scored.digest != first.scored.digest:
-            raise UserError(
-                f"trials {first.spec.id} ({first.planned.line}) and {record.spec.id} "
-                f"({record.planned.line}) were scored on different clips ({_difference(first, record)}); "
-                "they cannot share a board: plan and run again with one list of test clips."
-            )
-    return first.scored if first else None
-
-
-def _difference(one: Record, other: Record) -> str:
-    """The first clip in which two lists differ, in words."""
-    a = dict(zip(one.scored.clips, one.scored.labels, strict=True)) if one.scored else {}
-    b = dict(zip(other.scored.clips, other.scored.labels, strict=True)) if other.scored else {}
-    only = sorted(a.keys() ^ b.keys())
-    if only:
-        return f"'{only[0]}' is only in one of them"
-    changed = [clip for clip, label in a.items() if label != b[clip]]
-    return f"the class of '{changed[0]}' differs" if changed else "source videos differ"
-
-
 def _by_entry(
     records: Sequence[Record], section: Section, name: str, suite: Suite
 ) -> dict[str, tuple[Record, ...]]:
@@ -243,32 +235,13 @@ def _by_entry(
     return {label: tuple(seeds[s] for s in sorted(seeds)) for label, seeds in found.items()}
 
 
-def _outcomes(records: Sequence[Record], scored: ClipList | None) -> dict[int, NDArray[np.bool_]]:
-    """Correctness per finished seed; a diverged trial gets the one of a constant answer."""
-    found: dict[int, NDArray[np.bool_]] = {}
-    for record in records:
-        if record.correct is not None:
-            found[record.planned.seed] = record.correct
-        elif record.status == "diverged" and scored is not None:
-            found[record.planned.seed] = chance_pattern(scored)
-    return found
-
-
-def chance_pattern(scored: ClipList) -> NDArray[np.bool_]:
-    """What a diverged trial scores: every clip is called by the first class, i.e. chance on balanced data.
-
-    A net whose outputs are NaN answers so; and unlike a coin per clip it needs no draw.
-    """
-    return np.asarray(scored.labels == scored.labels.min(), dtype=np.bool_)
-
-
 @dataclass(frozen=True, eq=False)
 class _RowMaker:
     """Makes the rows of one board."""
 
     section: Section
     records: Mapping[str, tuple[Record, ...]]
-    outcomes: Mapping[str, Mapping[int, NDArray[np.bool_]]]
+    outcomes: Mapping[str, Outcomes]
     scored: ClipList | None
     weights: Floats | None
 
@@ -331,24 +304,28 @@ class _RowMaker:
         best = groups.order[0]
         base = self.section.baseline.label
         for i in groups.order:
-            row = self.alone(labels[i], seeds)
-            record = None
-            if base in labels and labels[i] != base:
-                theirs = [self._score(self.outcomes[base][seed]) for seed in seeds]
-                record = wins_ties_losses([row.scores[seed] for seed in seeds], theirs)
-            rows.append(
-                Row(
-                    entry=row.entry,
-                    records=row.records,
-                    scores=row.scores,
-                    used=seeds,
-                    mean=row.mean,
-                    to_baseline=families.against_baseline.get(i),
-                    to_best=families.against(i, best) if i != best else None,
-                    record=record,
-                    ranks=groups.rank_intervals[i] if families.tested else None,
-                    letters=groups.letters[i] if families.tested else "",
-                    bold=groups.distinguishable and i in groups.best_group and not row.diverged,
-                )
+            row = replace(
+                self.alone(labels[i], seeds),
+                to_baseline=families.against_baseline.get(i),
+                to_best=families.against(i, best) if i != best else None,
+                ranks=groups.rank_intervals[i] if families.tested else None,
+                letters=groups.letters[i] if families.tested else "",
             )
+            bold = groups.distinguishable and i in groups.best_group and not row.diverged
+            against = self._against(labels[i], base, seeds) if base in labels and labels[i] != base else {}
+            rows.append(replace(row, bold=bold, **against))
         return tuple(rows)
+
+    def _against(self, label: str, base: str, seeds: Sequence[int]) -> dict[str, Any]:
+        """What the seeds alone say of a row and the baseline, and what missing trials could change."""
+        mine, theirs = ([self._score(self.outcomes[name][seed]) for seed in seeds] for name in (label, base))
+        diverged = {r.planned.seed for n in (label, base) for r in self.records[n] if r.status == "diverged"}
+        changed = None
+        if self.scored is not None:
+            sides = self.outcomes[label], self.outcomes[base]
+            changed = sensitivity(*sides, diverged, self.scored, self.weights)
+        return {
+            "record": wins_ties_losses(mine, theirs),
+            "superiority": prob_superiority(mine, theirs),
+            "sensitivity": changed,
+        }

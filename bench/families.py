@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,13 @@ from numpy.typing import NDArray
 from bench.stats import (
     Groups,
     PairTest,
-    board_tests,
+    TTest,
+    averaged_board_tests,
     cliques,
     detectable_difference,
     equivalent,
     holm_by_key,
     seeds_for_effect,
-    two_way_paired_t,
 )
 from bench.stats.checks import Floats
 
@@ -59,7 +60,7 @@ class Comparison:
     detectable_in_family: float | None = None
     equivalent: bool | None = None
     seeds_needed: int | None = None
-    test: PairTest | None = None
+    test: TTest | None = None
 
     def significant(self, alpha: float) -> bool:
         """Whether the adjusted p is at most α."""
@@ -111,19 +112,38 @@ def compare_all(
     Args:
         correct: (methods, seeds, clips), rows joined by seed, columns by clip.
         baseline: index of the baseline, None where it has no result.
-        unstable: methods with diverged seeds; their pairs are tested alone, see `_tests`.
+        unstable: methods with diverged seeds; their pairs are tested alone, see `pair_tests`.
         clusters: (clips,) source videos; None where every clip is its own.
         weights: (clips,) summing to 1; None for top-1.
         alpha: level of each family.
         margin: half-width of the region of practical equivalence, as a fraction.
     """
-    methods, seeds, clips = correct.shape
-    w = np.full(clips, 1.0 / clips) if weights is None else weights
-    means = (correct @ w).mean(1) if weights is not None else correct.mean((1, 2))
-    tested = seeds >= MIN_SEEDS and methods > 1
-    keys = [(i, j) for i in range(methods) for j in range(i + 1, methods)]
-    tests = _tests(correct, keys, unstable, clusters, weights) if tested else {}
+    means = (correct @ weights).mean(1) if weights is not None else correct.mean((1, 2))
+    tested = correct.shape[1] >= MIN_SEEDS and len(correct) > 1
+    tests = pair_tests(correct[None], unstable, clusters, weights) if tested else {}
+    return two_families(means, tests, baseline, alpha=alpha, margin=margin)
+
+
+def two_families(
+    means: Floats,
+    tests: Mapping[tuple[int, int], TTest],
+    baseline: int | None,
+    *,
+    alpha: float,
+    margin: float,
+) -> Families:
+    """Families A and B with groups, from the raw tests of all pairs.
+
+    Args:
+        means: (methods,) mean accuracies.
+        tests: of every pair (i, j), i < j; empty where there were too few seeds to test.
+        baseline: as in `compare_all`.
+        alpha: as in `compare_all`.
+        margin: as in `compare_all`.
+    """
+    keys = list(combinations(range(len(means)), 2))
     ours = [key for key in keys if baseline in key]
+    tested = bool(tests)
 
     def family(name: str, members: list[tuple[int, int]]) -> dict[tuple[int, int], Comparison]:
         adjusted = holm_by_key({key: tests[key].p for key in members}) if tested else {}
@@ -140,27 +160,27 @@ def compare_all(
     return Families(against_baseline=b, pairs=pairs, groups=groups, tested=tested)
 
 
-def _tests(
+def pair_tests(
     correct: NDArray[np.bool_],
-    keys: Sequence[tuple[int, int]],
-    unstable: Collection[int],
-    clusters: Sequence[Hashable] | None,
-    weights: Floats | None,
+    unstable: Collection[int] = (),
+    clusters: Sequence[Hashable] | None = None,
+    weights: Floats | None = None,
 ) -> dict[tuple[int, int], PairTest]:
-    """The test of every pair.
+    """The raw test of every pair, (budgets, methods, seeds, clips), budgets averaged inside a block.
 
     Stable methods lend each other seed variance (`board_tests`).  A method that diverged on some seeds and
     not on others varies by tens of points; lent to the other pairs, that variance would hide every real
     difference between methods that never diverged.  So its pairs are tested as pairs, and lend nothing.
     """
-    stable = [i for i in range(len(correct)) if i not in unstable]
+    methods = range(correct.shape[1])
+    stable = [i for i in methods if i not in unstable]
     found: dict[tuple[int, int], PairTest] = {}
     if len(stable) > 1:
-        for (a, b), test in board_tests(correct[stable], clusters, weights).items():
+        for (a, b), test in averaged_board_tests(correct[:, stable], clusters, weights).items():
             found[stable[a], stable[b]] = test
-    for i, j in keys:
-        if (i, j) not in found:
-            found[i, j] = two_way_paired_t(correct[i], correct[j], clusters, weights)
+    for pair in combinations(methods, 2):
+        if pair not in found:
+            found[pair] = averaged_board_tests(correct[:, list(pair)], clusters, weights)[0, 1]
     return found
 
 
@@ -168,7 +188,7 @@ def _comparison(
     key: tuple[int, int],
     family: str,
     size: int,
-    test: PairTest | None,
+    test: TTest | None,
     means: Floats,
     adjusted_p: float | None,
     alpha: float,
@@ -195,8 +215,13 @@ def _comparison(
     )
 
 
-def _seeds_needed(test: PairTest, alpha: float) -> int | None:
-    if test.se is None or not test.seed_variance or test.clip_variance is None:
+def _seeds_needed(test: TTest, alpha: float) -> int | None:
+    if (
+        not isinstance(test, PairTest)
+        or test.se is None
+        or not test.seed_variance
+        or test.clip_variance is None
+    ):
         return None
     return seeds_for_effect(
         EFFECT,

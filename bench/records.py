@@ -98,49 +98,73 @@ class Run:
     """A run folder as a page sees it.
 
     `banner`: what the run said of itself.  `absent`: data sets that were not on the machine, with the
-    command that adds each.
+    command that adds each.  `classes`: names of the classes of its data sets, as far as the plan has them.
     """
 
     records: tuple[Record, ...]
     banner: tuple[str, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def class_names(self, data: str, number: int) -> tuple[str, ...]:
+        """`number` names of classes, made up where the plan does not know them."""
+        known = self.classes.get(data, ())
+        return known if len(known) == number else tuple(f"class {i}" for i in range(number))
 
 
-def load_run(run: RunFolder) -> Run:
+def load_run(run: RunFolder, suite: str | None = None) -> Run:
     """Reads the plan of a run folder and everything that its trials left.
 
+    Args:
+        run: the folder.
+        suite: the name of the suite that the records must be of; None takes any.
+
     Raises:
-        UserError: without a readable plan, for a trial that is planned twice for one place, or for
-            predictions that are damaged or contradict their record.
+        UserError: without a readable plan, or with that of another suite, for a trial that is planned twice
+            for one place, or for predictions that are damaged or contradict their record.
     """
     path = run.path / PLAN
     plan = _read_plan(path)
-    lists: dict[str, tuple[ClipList, NDArray[np.intp]]] = {}
-    records: list[Record] = []
+    if suite is not None and plan.get("suite", suite) != suite:
+        raise UserError(
+            f"{path}: is the plan of suite '{plan['suite']}', not of '{suite}'; records of different suites "
+            "are never mixed: name that suite with --suite, or another folder with --out."
+        )
+    trials: list[PlannedTrial] = []
     places: set[tuple[str, str, str, int]] = set()
-    read: dict[str, Record] = {}
     for position, item in enumerate(plan["trials"]):
         planned = _planned(item, f"{path}: trials.{position}")
         place = (planned.section, planned.cell, planned.entry, planned.seed)
         if place in places:
             raise UserError(f"{path}: trials.{position} plans '{planned.line}' a second time; plan again.")
         places.add(place)
+        trials.append(planned)
+    banner = plan.get("banner") or ()
+    lines = (banner,) if isinstance(banner, str) else tuple(str(line) for line in banner)
+    absent, classes = plan.get("absent"), plan.get("classes")
+    return Run(
+        read_records(trials, run),
+        lines,
+        dict(sorted(absent.items())) if isinstance(absent, dict) else {},
+        {name: tuple(map(str, c)) for name, c in classes.items()} if isinstance(classes, dict) else {},
+    )
+
+
+def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record, ...]:
+    """What became of planned trials; a trial with two places on the board is read once.
+
+    Raises:
+        UserError: for predictions that are damaged or contradict their record.
+    """
+    lists: dict[str, tuple[ClipList, NDArray[np.intp]]] = {}
+    read: dict[str, Record] = {}
+    records = []
+    for planned in trials:
         trial = planned.spec.id
         if trial not in read:
             read[trial] = _record(planned, run.trial(trial), lists)
-        first = read[trial]
-        records.append(
-            first
-            if first.planned is planned
-            else Record(planned, *(getattr(first, name) for name in _OUTCOME))
-        )
-    banner = plan.get("banner") or ()
-    lines = (banner,) if isinstance(banner, str) else tuple(str(line) for line in banner)
-    absent = plan.get("absent")
-    return Run(tuple(records), lines, dict(sorted(absent.items())) if isinstance(absent, dict) else {})
-
-
-_OUTCOME = ("status", "cause", "scored", "correct", "evaluated", "done", "predicted", "metrics", "folder")
+        records.append(replace(read[trial], planned=planned))
+    return tuple(records)
 
 
 def _read_plan(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 
-from bench.board import chance_pattern
+from bench.blocks import chance_pattern
 from bench.records import ClipList, Record
 from bench.stats import weights_mean_per_class
 
@@ -65,7 +65,7 @@ def _cells(record: Record, scored: ClipList | None) -> dict[str, str]:
     if record.status == "diverged" and scored is not None:
         chance = chance_pattern(scored)
         weights = weights_mean_per_class(scored.labels)
-        metrics = {"top1": chance.mean(), "mean_class": chance @ weights}
+        metrics = {"top1": float(chance.mean()), "mean_class": float(chance @ weights)}
     whole = {
         "evaluated": record.evaluated if done else None,
         "listed": len(record.scored.clips) if record.scored else None,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from bench.board import Board, Row
 from bench.families import EFFECT, MIN_SEEDS, Comparison
-from bench.render.words import count, listing, name, p_equals, percent, ranges
+from bench.mixing import mixtures
+from bench.render.words import count, listing, name, p_equals, percent, ranges, signed
 
 POWER = "80 %"
 
@@ -54,6 +55,9 @@ def reservations(board: Board) -> list[str]:
             "seeds, so it says nothing about other draws and is never put into one table with boards that "
             "draw anew."
         )
+    if board.measure == "top1" and board.balanced and board.scored is not None:
+        clips = int((board.scored.labels == board.scored.labels[0]).sum())
+        said.append(f"Every class has {count(clips, 'test clip')}, so mean per-class accuracy is top-1 here.")
     for reason, number in board.barred.items():
         trials = "One finished trial is" if number == 1 else f"{number:,} finished trials are"
         said.append(f"{trials} barred from this board: {'it' if number == 1 else 'each'} {reason}.")
@@ -66,7 +70,8 @@ def reservations(board: Board) -> list[str]:
             f"Compared are the seeds that all ranked entries have finished ({ranges(board.seeds)}); results "
             f"of {'seed' if len(left_out) == 1 else 'seeds'} {ranges(left_out)} are in results.csv only."
         )
-    return said + _unfinished(board) + _no_claim(board) + _mixed_code(board)
+    mixed = mixtures([record for row in board.rows for record in row.records])
+    return said + _unfinished(board) + _sensitive(board) + _no_claim(board) + mixed
 
 
 def _name(row: Row) -> str:
@@ -229,18 +234,26 @@ def _short(cause: str, most: int = 160) -> str:
     return cause if len(cause) <= most else f"{cause[: most - 1]}…"
 
 
-def _mixed_code(board: Board) -> list[str]:
-    """Methods whose trials on this board were run by different code."""
-    hashes: dict[str, set[str]] = defaultdict(set)
-    for row in board.rows:
-        for record in row.records:
-            if record.done:
-                key = f"{record.spec.method} on {record.spec.backbone.name}"
-                hashes[key].add(str(record.done.get("code_hash", "unknown")))
-    mixed = [key for key, found in sorted(hashes.items()) if len(found) > 1]
-    if not mixed:
-        return []
-    return [
-        f"Warning: trials of {listing(mixed)} were run by different versions of the code; their numbers may "
-        "not belong together. Run again with --stale redo."
-    ]
+def _sensitive(board: Board) -> list[str]:
+    """What missing and diverged trials could change about the differences to the baseline."""
+    said = []
+    base = board.baseline
+    for row in board.ranked:
+        changed = row.sensitivity
+        if changed is None or base is None:
+            continue
+        if changed.worst is not None and changed.best is not None:
+            seeds = f"{'seed' if len(changed.one_sided) == 1 else 'seeds'} {ranges(changed.one_sided)}"
+            said.append(
+                f"{_name(row)} against {_name(base)}: on {seeds} one side has no result. Had the missing "
+                f"trials come out as badly or as well as is plausible (chance level, or the best run of the "
+                f"two), the difference would be {signed(changed.worst.estimate)} to "
+                f"{signed(changed.best.estimate)} points."
+            )
+        if changed.without_diverged is not None:
+            left = changed.without_diverged
+            said.append(
+                f"{_name(row)} against {_name(base)} without the diverged seeds: {signed(left.estimate)} "
+                f"points ({count(left.n_seeds, 'seed')})."
+            )
+    return said

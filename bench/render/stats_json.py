@@ -8,7 +8,9 @@ from typing import Any
 
 from bench.board import Board, Row
 from bench.families import Comparison
+from bench.new_datasets import NewDatasets
 from bench.suite import Suite
+from bench.summary import Summary, SummaryRow, summaries
 
 DIGITS = 10
 """Significant digits: what differs behind them is the arithmetic of a machine."""
@@ -23,6 +25,7 @@ def stats_json(suite: Suite, boards: Sequence[Board]) -> str:
         "alpha": suite.alpha,
         "equivalence_points": suite.equivalence_points,
         "boards": [_board(board) for board in boards],
+        "summaries": [_summary(summary) for summary in summaries(boards)],
     }
     return json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -72,6 +75,86 @@ def _row(row: Row) -> dict[str, Any]:
         "group": row.letters or None,
         "best_group": row.bold,
         "wins_ties_losses": list(row.record) if row.record else None,
+        "prob_superiority": row.superiority,
+        "sensitivity": _sensitivity(row),
+    }
+
+
+def _sensitivity(row: Row) -> dict[str, Any] | None:
+    changed = row.sensitivity
+    if changed is None:
+        return None
+    cases = {
+        "worst": changed.worst,
+        "best": changed.best,
+        "without_diverged": changed.without_diverged,
+    }
+    found: dict[str, Any] = {"one_sided_seeds": list(changed.one_sided)}
+    for name, test in cases.items():
+        found[name] = (
+            None if test is None else {"estimate": test.estimate, "low": test.low, "high": test.high}
+        )
+    return found
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    """A section over its data sets; the tests of claim G under `new_data_sets`."""
+    names = dict(enumerate(summary.order))
+    tests: list[dict[str, Any]] = []
+    if summary.families is not None:
+        tests += [_test(c, names) for c in summary.families.against_baseline.values()]
+        tests += [_test(c, names) for c in summary.families.pairs.values()]
+    return {
+        "section": summary.section,
+        "claim": "these data sets (new seeds, new clips)",
+        "measure": summary.measure,
+        "data_sets": list(summary.data),
+        "cells": list(summary.cells),
+        "seeds": {data: list(seeds) for data, seeds in summary.seeds.items()},
+        "reason": summary.reason or None,
+        "unranked": {label: list(cells) for label, cells in summary.unranked.items()},
+        "rows": [_summary_row(row) for row in summary.ranked],
+        "tests": tests,
+        "new_data_sets": _new(summary.new, names),
+    }
+
+
+def _summary_row(row: SummaryRow) -> dict[str, Any]:
+    return {
+        "entry": row.entry.label,
+        "scores": dict(row.scores),
+        "mean": row.mean.estimate,
+        "low": row.mean.low,
+        "high": row.mean.high,
+        "rank": list(row.ranks) if row.ranks else None,
+        "group": row.letters or None,
+        "best_group": row.bold,
+        "wins_ties_losses": list(row.record) if row.record else None,
+        "sign_flip_p": row.flips.p if row.flips else None,
+    }
+
+
+def _new(new: NewDatasets | None, names: Mapping[int, str]) -> dict[str, Any] | None:
+    if new is None:
+        return None
+    families = (("B", new.against_baseline.values()), ("A", new.pairs.values()))
+    return {
+        "test": "Wilcoxon signed ranks over data-set means, exact, Holm within each family",
+        "tests": [
+            {
+                "family": family,
+                "a": names[c.a],
+                "b": names[c.b],
+                "estimate": c.estimate,
+                "p": c.test.p,
+                "adjusted_p": c.adjusted_p,
+            }
+            for family, comparisons in families
+            for c in comparisons
+        ],
+        "iman_davenport_p": new.omnibus.iman_davenport_p if new.omnibus else None,
+        "average_ranks": new.omnibus.average_ranks.tolist() if new.omnibus else None,
+        "critical_difference": new.critical_difference,
     }
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.board import Board, Row
+from bench.costs import Costs, total
 from bench.costs import seconds as all_seconds
+from bench.metrics import MEANING
 from bench.render import words
 from bench.render.words import NONE
+from bench.store import METRICS
 from bench.suite import LoadedSuite
+from bench.training_log import mean_of, pseudo_labels, read_log
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ def ranking(board: Board) -> Table:
         "vs. best (95 %)",
         "p (A)",
         "wins/ties/losses",
+        "P(better)",
         "seeds",
     )
     rows = tuple(_ranking_row(board, row) for row in (*board.ranked, *board.unranked))
@@ -54,6 +60,7 @@ RANKING = (
     "to_best",
     "p_best",
     "record",
+    "superiority",
     "seeds",
 )
 MEASUREMENT = ("entry", "method", "note", "clips", "detectable", "tuned", "time", "time_all")
@@ -83,6 +90,7 @@ def _ranking_row(board: Board, row: Row) -> tuple[str, ...]:
         best,
         words.p_value(row.to_best.adjusted_p) if row.to_best else NONE,
         "/".join(str(n) for n in row.record) if row.record else NONE,
+        NONE if row.superiority is None else words.chance(row.superiority),
         seeds(row),
     )
 
@@ -95,6 +103,7 @@ def seeds(row: Row) -> str:
 
 def measurement(board: Board, loaded: LoadedSuite) -> Table:
     """How each row was measured: settings, clips, power, tuning, time."""
+    costs = _costs(board)
     header = (
         "entry",
         "method",
@@ -104,6 +113,7 @@ def measurement(board: Board, loaded: LoadedSuite) -> Table:
         "tuned",
         "time per trial",
         "time in all",
+        *(header for header, _, _ in costs),
     )
     rows = tuple(
         (
@@ -114,10 +124,67 @@ def measurement(board: Board, loaded: LoadedSuite) -> Table:
             _detectable(row),
             tuned(row, loaded),
             *times(row),
+            *(cells[i] for _, _, cells in costs),
         )
-        for row in board.rows
+        for i, row in enumerate(board.rows)
     )
-    return Table(header, rows, keys=MEASUREMENT)
+    return Table(header, rows, keys=(*MEASUREMENT, *(key for _, key, _ in costs)))
+
+
+def _costs(board: Board) -> list[tuple[str, str, list[str]]]:
+    """(header, key, a cell per row) of every cost that some record of the board states."""
+    found = [total(row.records) for row in board.rows]
+    kinds: tuple[tuple[str, str, Callable[[Costs], float | None], str], ...] = (
+        ("GPU-hours", "gpu_hours", lambda c: c.gpu_hours, ".2f"),
+        ("clips/s", "throughput", lambda c: c.clips_per_second, ",.0f"),
+        ("peak memory, MiB", "memory", lambda c: c.peak_memory_mib, ",.0f"),
+        ("energy, kWh", "energy", lambda c: c.energy_kwh, ".3f"),
+    )
+    columns = []
+    for header, key, read, form in kinds:
+        values = [None if costs is None else read(costs) for costs in found]
+        if any(value is not None for value in values):
+            columns.append((header, key, [NONE if v is None else format(v, form) for v in values]))
+    return columns
+
+
+QUALITY = ("entry", *MEANING, "coverage", "precision")
+
+
+def quality(board: Board) -> Table:
+    """Every metric of the rows, means over their seeds with a result; untested."""
+    header = ("entry", *(_METRIC_NAMES[name] for name in MEANING), "pseudo-labels used %", "of these right %")
+    rows = tuple((row.entry.label, *_metrics(row), *_pseudo(row)) for row in board.rows)
+    return Table(header, rows, keys=QUALITY)
+
+
+_METRIC_NAMES = {
+    "top1": "top-1 %",
+    "top5": "top-5 %",
+    "mean_class": "mean per class %",
+    "macro_f1": "macro F1 %",
+    "ece": "calibration error %",
+    "nll": "log-likelihood loss, nats",
+}
+
+
+def _metrics(row: Row) -> list[str]:
+    records = [r for r in row.records if r.metrics and r.planned.seed in row.used]
+    cells = []
+    for name in MEANING:
+        mean = mean_of([r.metrics[name] for r in records if not math.isnan(r.metrics[name])])
+        shown = NONE if mean is None else f"{mean:.2f}" if name == "nll" else words.percent(mean)
+        cells.append(shown)
+    return cells
+
+
+def _pseudo(row: Row) -> tuple[str, str]:
+    """Share of pseudo-labels used over training, and how many of these were right."""
+    paths = [r.folder.path / METRICS for r in row.records if r.done and r.folder]
+    found = [pseudo_labels(read_log(path)) for path in paths if path.is_file()]
+    means = (mean_of([each.coverage for each in found]), mean_of([each.precision for each in found]))
+    used, right = (NONE if mean is None else words.percent(mean) for mean in means)
+    return used, right
 
 
 def clips(row: Row) -> str:

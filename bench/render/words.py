@@ -53,6 +53,11 @@ def p_equals(p: float) -> str:
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
+def chance(probability: float) -> str:
+    """`.94`, `0`, `1`: a probability that may be exactly 0 or 1."""
+    return f"{probability:.2f}".removeprefix("0") if 0 < probability < 1 else f"{probability:.0f}"
+
+
 def difference(comparison: Comparison | None) -> str:
     """`+3.5 (1.9 to 5.1)`."""
     if comparison is None:
@@ -101,8 +106,9 @@ def budget(labels: str) -> str:
 
 
 def title(board: Board) -> str:
-    """`synthgym, 2 labels per class`."""
-    return f"{board.data}, {budget(board.labels)}"
+    """`synthgym, 2 labels per class`; a board on the mean per class says so."""
+    measured = "" if board.measure == "top1" else ", mean per class"
+    return f"{board.data}, {budget(board.labels)}{measured}"
 
 
 def duration(seconds: float) -> str:

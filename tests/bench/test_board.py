@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from synthetic_runs import suite, write_run
 
-from bench.board import build_boards, chance_pattern, common_seeds
+from bench.blocks import chance_pattern, common_seeds
+from bench.board import build_boards
 from bench.families import compare_all
 from bench.records import load_run
 from bench.stats import board_tests, holm
@@ -182,3 +183,22 @@ def test_mean_per_class_is_the_same_machinery_with_weights(tmp_path):
     first = next(r for r in run.records if r.planned.entry == "better" and r.planned.seed == 0)
     assert row(board, "better").scores[0] == pytest.approx(first.done["metrics"]["mean_class"])
     assert row(board, "better").scores[0] != pytest.approx(first.done["metrics"]["top1"], abs=1e-6)
+
+
+def test_the_chance_to_beat_the_baseline_counts_all_pairs_of_runs(tmp_path):
+    (board,), _ = board_of(tmp_path, seed_sd=0.05)
+    mine, base = row(board, "same"), row(board, "supervised")
+    pairs = [(a > b) + (a == b) / 2 for a in mine.scores.values() for b in base.scores.values()]
+    assert mine.superiority == pytest.approx(np.mean(pairs))
+    assert row(board, "better").superiority == 1.0 and base.superiority is None
+
+
+def test_a_missing_trial_gives_the_row_a_worst_and_a_best_case(tmp_path):
+    def outcome(entry, labels, seed):
+        return "failed" if entry == "same" and seed == 1 else MEANS[entry]
+
+    (board,), _ = board_of(tmp_path, outcome)
+    found = row(board, "same").sensitivity
+    assert found.one_sided == (1,)
+    assert found.worst.estimate < row(board, "same").to_baseline.estimate < found.best.estimate
+    assert row(board, "better").sensitivity is None

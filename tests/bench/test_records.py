@@ -119,3 +119,11 @@ def test_the_record_of_another_trial_is_not_taken_for_this_one(run):
     write_json(folder / "done.json", {**done, "id": "feedfeedfeedfeed"})
     with pytest.raises(UserError, match=r"done\.json: is the record of trial feedfeedfeedfeed"):
         load_run(run)
+
+
+def test_the_plan_of_another_suite_is_not_read_as_this_one(run):
+    plan = json.loads((run.path / "plan.json").read_text())
+    write_json(run.path / "plan.json", {**plan, "suite": "other"})
+    assert len(load_run(run, "other").records) == len(load_run(run).records) == 6
+    with pytest.raises(UserError, match=r"plan\.json: is the plan of suite 'other', not of 'tiny'"):
+        load_run(run, "tiny")

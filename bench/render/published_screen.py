@@ -1,0 +1,116 @@
+"""Published beside measured on a terminal: one table per protocol, footnotes below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench.beside import Apart, Beside, Line, PublishedCell
+from bench.published import Extra, load_extra
+from bench.render.words import NONE, budget, interval, percent, signed
+from bench.stats import MeanInterval
+
+PARAMETERS = "Params"
+"""The column of the extra figures that holds millions of parameters."""
+
+
+def published_screen(found: Beside) -> RenderableType:
+    """All cells; where nothing is published, that is said."""
+    parts: list[RenderableType] = []
+    for cell in found.cells:
+        parts += _cell(cell, found)
+    if not found.cells:
+        parts.append(Text(f"No cell of suite '{found.suite.name}' has published numbers."))
+    elif found.without:
+        parts.append(Text(f"Nothing is published for: {', '.join(found.without)}."))
+    if found.cells:
+        parts.append(Text(_legend(found)))
+        parts += [Text(f"[{number}] {text}") for number, text in enumerate(found.footnotes, 1)]
+        parts += [Text(f"* {text}") for text in found.general]
+        parts.append(Text(_parameters(load_extra())))
+    return Group(*parts)
+
+
+def _cell(cell: PublishedCell, found: Beside) -> list[RenderableType]:
+    data, _, labels = cell.cell.rpartition("@")
+    parts: list[RenderableType] = [Text(f"{data}, {budget(labels)} (section {cell.section})", style="bold")]
+    parts += [_protocol(protocol, lines) for protocol, lines in cell.protocols.items()]
+    if cell.apart:
+        parts.append(Text("Measured under another protocol, so not compared:"))
+        parts += [Text(f"  {_apart(row)}") for row in _once(cell.apart)]
+    return parts
+
+
+def _protocol(protocol: tuple[str, ...], lines: Sequence[Line]) -> Table:
+    backbone, kind, started, frames, epochs = protocol
+    start = {"yes": "ImageNet weights", "no": "no ImageNet weights"}.get(started, "initialisation not stated")
+    length = f"{frames or '?'} frames, {epochs or '?'} epochs, input {kind}"
+    table = Table(
+        title=Text(f"{backbone}, {start}, {length}"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for header in (
+        "method",
+        "published %",
+        "measured % (95 %)",
+        "entry",
+        "difference",
+        "verdict",
+        "table",
+        "notes",
+    ):
+        table.add_column(header, justify="right" if "%" in header or header == "difference" else "left")
+    for line in lines:
+        table.add_row(*map(Text, _cells(line)))
+    return table
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    figure, mean = line.figure, line.measured
+    difference = NONE if mean is None else signed(mean.estimate - figure.top1)
+    notes = " ".join(f"[{n}]" for n in line.notes)
+    return (
+        figure.method,
+        percent(figure.top1),
+        _measured(mean) if mean is not None else "not run",
+        line.entry or NONE,
+        difference,
+        line.verdict or NONE,
+        figure.table,
+        notes,
+    )
+
+
+def _measured(mean: MeanInterval) -> str:
+    return percent(mean.estimate) + interval(mean.low, mean.high)
+
+
+def _once(rows: Sequence[Apart]) -> list[Apart]:
+    """One line per entry and set of differences: a row departs from many figures in the same way."""
+    seen: dict[tuple[str, tuple[str, ...]], Apart] = {}
+    for row in rows:
+        seen.setdefault((row.entry, row.differs), row)
+    return list(seen.values())
+
+
+def _apart(row: Apart) -> str:
+    return f"{row.entry} {_measured(row.measured)} %: {'; '.join(row.differs)} (as {row.figure.method})"
+
+
+def _legend(found: Beside) -> str:
+    points = f"{100 * found.tolerance:g} points"
+    return (
+        f"agrees: the measured 95 % interval lies within ±{points} of the published number; higher, lower: "
+        "it lies wholly outside; undecided: neither. Different protocols are never ranked together."
+    )
+
+
+def _parameters(extra: Sequence[Extra]) -> str:
+    rows = [f"{e.row} {e.value:g}" for e in extra if e.column == PARAMETERS]
+    return f"Published parameters in millions: {', '.join(rows)}."
