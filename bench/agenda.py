@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench import plugins
+from bench import plugins, readers
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, without_bound
 from bench.store import LOST_WORKER, RunFolder, TrialFolder
 from bench.suite import Entry, LoadedSuite, Section
@@ -190,4 +190,6 @@ def how_to_add(name: str) -> str:
     """The command that brings a data set to this machine."""
     if name in plugins.dataset_names():
         return plugins.dataset(name).how_to_add()
+    if name in readers.formats():
+        return f"python -m bench data add {name} --videos DIR --annotations DIR"
     return f"python -m bench data add {name} --train LIST --test LIST --root DIR"

@@ -20,7 +20,8 @@ from typing import Any
 
 from torch import nn
 
-from datasets import catalog
+from bench import readers
+from datasets import catalog, places
 from datasets.errors import UserError, unknown_name
 from datasets.types import DataSet
 from methods.base import Method
@@ -116,7 +117,7 @@ def check_backbone_config(name: str, config: Mapping[str, Any], where: str = "")
 
 def dataset_names() -> list[str]:
     """Names of all data sets: plugins and those registered on this machine."""
-    return sorted({*_registries()["datasets"].loaders, *catalog.entries()})
+    return sorted({*_registries()["datasets"].loaders, *catalog.entries(), *places.entries()})
 
 
 def dataset(name: str, where: str = "") -> DataSet:
@@ -124,6 +125,8 @@ def dataset(name: str, where: str = "") -> DataSet:
     registry = _registries()["datasets"]
     if name in catalog.entries():
         return catalog.load(name)
+    if place := places.entries().get(name):
+        return places.opened(place, readers.reader(place.format, where or f"data set '{name}'"))
     if name not in registry.loaders:
         raise unknown_name("data set", name, dataset_names(), where)
     made: DataSet = registry.load(name, where)()

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from datasets.audit import AuditFinding, audit_table, finding
 from datasets.list_folder import (
@@ -132,12 +132,17 @@ def compare_official(published: PublishedLists, official: ClipTable) -> list[Aud
     return found
 
 
+def folder_of(file: str) -> str:
+    """The name of the folder of a listed file."""
+    return file.rpartition("/")[0].rpartition("/")[2]
+
+
 def _trained(table: ClipTable) -> tuple[ClipRef, ...]:
     return (*table.train, *(table.unlabeled or ()))
 
 
 def _stems(clips: Sequence[ClipRef]) -> dict[str, int]:
-    return {SUFFIX.sub("", PurePosixPath(clip.key).name): clip.label for clip in clips}
+    return {SUFFIX.sub("", clip.key.rpartition("/")[2]): clip.label for clip in clips}
 
 
 def _names(published: PublishedLists) -> Iterator[AuditFinding]:
@@ -210,14 +215,14 @@ def _folders(published: PublishedLists) -> Iterator[AuditFinding]:
     }
     folders: dict[str, Counter[str]] = defaultdict(Counter)
     for file, label in rows.items():
-        folders[PurePosixPath(file).parent.name][label] += 1
+        folders[folder_of(file)][label] += 1
     usual = {folder: counts.most_common(1)[0][0] for folder, counts in folders.items()}
     # Folders are classes where nearly each has a label of its own; all clips in one folder say nothing.
     if len(usual) < 2 or len(set(usual.values())) * 2 <= len(usual):
         return
-    wrong = [file for file, label in rows.items() if label != usual[PurePosixPath(file).parent.name]]
+    wrong = [file for file, label in rows.items() if label != usual[folder_of(file)]]
     if wrong and len(wrong) * 5 < len(rows):
-        where = sorted({PurePosixPath(file).parent.name for file in wrong})
+        where = sorted({folder_of(file) for file in wrong})
         sentence = (
             f"{len(wrong)} labels contradict the folder of their clip (folders "
             f"{', '.join(where[:6])}{', ...' if len(where) > 6 else ''})"
@@ -238,11 +243,11 @@ def _nesting(members: Sequence[PublishedLists]) -> Iterator[AuditFinding]:
 
 def _crossing(members: Sequence[PublishedLists]) -> Iterator[AuditFinding]:
     for trained in members:
-        seen = {PurePosixPath(clip.key).name for clip in _trained(trained.table)}
+        seen = {clip.key.rpartition("/")[2] for clip in _trained(trained.table)}
         for tested in members:
             if tested is trained:
                 continue
-            names = [PurePosixPath(clip.key).name for clip in tested.table.test]
+            names = [clip.key.rpartition("/")[2] for clip in tested.table.test]
             if both := sorted(set(names) & seen):
                 sentence = (
                     f"{len(both)} training clips of {trained.folder.name} are test clips of "

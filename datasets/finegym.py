@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -89,7 +90,7 @@ class FineGym(AnnotatedSet):
             make_clips(list(self._cuts(missing)), self.name)
         super().prepare()
 
-    @property
+    @cached_property
     def _info(self) -> Path | None:
         """The file with the times of all sub-actions, where it is there."""
         below = self.place.annotations

@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import ClassVar
 
 from datasets.annotated import AnnotatedSet, Folder, read_json
@@ -95,7 +95,7 @@ class ListFolder(AnnotatedSet):
         super().prepare()
 
     def _refs(
-        self, listed: ClipList, prefix: PurePosixPath, classes: tuple[str, ...], hidden: bool
+        self, listed: ClipList, prefix: str, classes: tuple[str, ...], hidden: bool
     ) -> tuple[ClipRef, ...]:
         files, made = Folder(self.place.videos), made_folder(self.name)
         found: dict[str, ClipRef] = {}
@@ -153,19 +153,19 @@ def role_of(stem: str) -> str | None:
     return next((role for role in order if words & set(NAMES[role])), None)
 
 
-def shared_prefix(lists: Iterable[ClipList]) -> PurePosixPath:
-    """The folders that all listed files share."""
-    parents = {str(PurePosixPath(row.file).parent) for each in lists for row in each.rows}
-    if len({path.startswith("/") for path in parents}) > 1:
-        return PurePosixPath()
-    return PurePosixPath(os.path.commonpath(parents)) if parents else PurePosixPath()
+def shared_prefix(lists: Iterable[ClipList]) -> str:
+    """The folders that all listed files share, with a slash at the end; empty where they share none."""
+    parents = {row.file.rpartition("/")[0] for each in lists for row in each.rows}
+    if not parents or len({path.startswith("/") for path in parents}) > 1:
+        return ""
+    shared = os.path.commonpath(parents)
+    return f"{shared.rstrip('/')}/" if shared else ""
 
 
-def key_of(file: str, prefix: PurePosixPath) -> str:
-    """The key of a listed file."""
-    path = PurePosixPath(file)
-    key = path.relative_to(prefix) if prefix.parts and path.is_relative_to(prefix) else path
-    return str(key).lstrip("/").replace("../", "")
+def key_of(file: str, prefix: str) -> str:
+    """The key of a listed file: a path that stays below any root."""
+    words = file.removeprefix(prefix).split("/")
+    return "/".join(word for word in words if word not in {"", ".", ".."})
 
 
 def class_names(lists: Mapping[str, ClipList]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from datasets.annotated import read_rows
@@ -38,7 +38,7 @@ class ListRow(NamedTuple):
     @property
     def name(self) -> str:
         """The file's name without folders."""
-        return PurePosixPath(self.file).name
+        return self.file.rpartition("/")[2]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 """A file's extension; the dots of odd clip names are followed by other things."""
@@ -24,7 +23,7 @@ _PATTERNS = (
 
 def source_of(key: str) -> str:
     """The source video of a clip: what its file name says, or the whole key where it says nothing."""
-    stem = SUFFIX.sub("", PurePosixPath(key).name)
+    stem = SUFFIX.sub("", key.rpartition("/")[2])
     for pattern in _PATTERNS:
         if found := pattern.fullmatch(stem):
             return found["source"]

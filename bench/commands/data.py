@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.commands import options
+from bench.commands import audit, options, splits
 
-app = typer.Typer(help="Add, list, remove and verify data sets of this machine.", no_args_is_help=True)
+app = typer.Typer(help="Add, list, remove, verify, audit and split data sets.", no_args_is_help=True)
 SHOWN = 20
 """Findings that `verify` prints; all of them are in the manifest."""
+
+
+app.add_typer(splits.app, name="splits")
+app.command("audit")(audit.audit)
 
 
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="How the data set will be called.")],
-    train: Annotated[Path, typer.Option("--train", help="List of labeled clips, 'path label' a line.")],
-    test: Annotated[Path, typer.Option("--test", help="List of test clips.")],
+    videos: Annotated[
+        Path | None, typer.Option("--videos", help="Folder with the clips of a public data set.")
+    ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option("--annotations", help="Folder with its official annotation files.")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="Which reader, where the name does not say it; see: data formats."),
+    ] = None,
+    train: Annotated[
+        Path | None, typer.Option("--train", help="List of labeled clips, 'path label' a line.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option("--test", help="List of test clips.")] = None,
     root: Annotated[
-        Path, typer.Option("--root", help="Folder that holds the files; the lists' paths are below it.")
-    ],
+        Path | None,
+        typer.Option("--root", help="Folder that holds the files; the lists' paths are below it."),
+    ] = None,
     unlabeled: Annotated[
         Path | None,
         typer.Option("--unlabeled", help="List of unlabeled clips; without it, seeds draw from --train."),
@@ -31,26 +49,91 @@ def add(
         Path | None, typer.Option("--classes", help="Class names, one a line, where labels are numbers.")
     ] = None,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="A left-right mirrored clip keeps its label.")
+        bool, typer.Option("--mirror", help="A left-right mirrored clip keeps its label (for lists).")
     ] = False,
     plugin: options.Plugins = None,
 ) -> int:
-    """Register video files by lists of 'path label' (space, comma or tab; the label a number or a name).
+    """Register a public data set by its official annotations, or any videos by lists of 'path label'.
 
-    Example: python -m bench data add mine --train train.txt --test test.txt --root /data/clips
+    Example: python -m bench data add gym99 --videos /data/gym/clips --annotations /data/gym/annotations
+
+    Your own: python -m bench data add mine --train train.txt --test test.txt --root /data/clips
     """
     options.load_plugins(plugin)
     from bench import plugins
     from datasets import catalog
     from datasets.errors import UserError
 
-    if name in plugins.dataset_names() and name not in catalog.entries():
-        raise UserError(f"'{name}' is a data set that comes with a package; choose another name.")
-    table = catalog.add(name, train, test, root, unlabeled, validation, classes, mirror).table()
+    _check_free(name)
+    if videos is None and annotations is None and form is None:
+        if train is None or test is None or root is None:
+            raise UserError(
+                f"give '{name}' either with --videos and --annotations (a public data set) or with --train, "
+                "--test and --root (your own lists)."
+            )
+        catalog.add(name, train, test, root, unlabeled, validation, classes, mirror)
+    else:
+        lists = {"--train": train, "--test": test, "--root": root, "--unlabeled": unlabeled}
+        lists |= {"--validation": validation, "--classes": classes}
+        if wrong := [option for option, path in lists.items() if path is not None]:
+            raise UserError(
+                f"{wrong[0]} is for your own lists; leave it out with --videos and --annotations."
+            )
+        _add_public(name, form, videos, annotations, mirror)
+    table = plugins.dataset(name).table()
     pool = "" if table.unlabeled is None else f"{len(table.unlabeled)} unlabeled, "
     sizes = f"{len(table.train)} training, {pool}{len(table.test)} test clips"
     print(f"{name}: {len(table.classes)} classes, {sizes}")
     print(f"next: python -m bench data verify {name}; python -m bench run --data {name}")
+    return 0
+
+
+def _check_free(name: str) -> None:
+    from bench import plugins
+    from datasets import catalog, places
+    from datasets.errors import UserError
+
+    if name in places.entries() or name in catalog.entries():
+        raise UserError(
+            f"data set '{name}' is already registered; remove it first: python -m bench data rm {name}."
+        )
+    if name in plugins.dataset_names():
+        raise UserError(f"'{name}' is a data set that comes with a package; choose another name.")
+
+
+def _add_public(
+    name: str, form: str | None, videos: Path | None, annotations: Path | None, mirror: bool
+) -> None:
+    from bench import readers
+    from datasets import places
+    from datasets.annotated import Place
+    from datasets.errors import UserError
+
+    reader = readers.reader(form or name)
+    for option, path in (("--videos", videos), ("--annotations", annotations)):
+        if path is None:
+            raise UserError(f"{option} is missing; it names a folder for data set '{name}'.")
+        if not path.expanduser().is_dir():
+            raise UserError(f"{option}: there is no folder {path}; give the right one.")
+    assert videos is not None and annotations is not None
+    folders = (videos.expanduser().resolve(), annotations.expanduser().resolve())
+    places.add(Place(name, form or name, *folders, mirror), reader)
+
+
+@app.command("formats")
+def list_formats() -> int:
+    """What `data add --format` reads; where it comes from is in docs/data.md.
+
+    Example: python -m bench data formats
+    """
+    from bench import readers
+
+    known = readers.formats()
+    width = max(map(len, known), default=0)
+    for form, reader in known.items():
+        print(f"{form:<{width}}  {reader.formats[form]}")
+    for problem in readers.problems():
+        print(f"warning: {problem}", file=sys.stderr)
     return 0
 
 
@@ -60,10 +143,12 @@ def list_sets() -> int:
 
     Example: python -m bench data ls
     """
-    from datasets import catalog
+    from datasets import catalog, places
 
-    for name, entry in sorted(catalog.entries().items()):
-        print(f"{name}  {entry.root}")
+    own = {name: str(entry.root) for name, entry in catalog.entries().items()}
+    public = {name: f"{place.videos} ({place.format})" for name, place in places.entries().items()}
+    for name, where in sorted({**own, **public}.items()):
+        print(f"{name}  {where}")
     return 0
 
 
@@ -73,9 +158,15 @@ def rm(name: Annotated[str, typer.Argument(help="A data set that was added here.
 
     Example: python -m bench data rm mine
     """
-    from datasets import catalog
+    from datasets import catalog, places
+    from datasets.errors import unknown_name
 
-    catalog.remove(name)
+    if name in places.entries():
+        places.remove(name)
+    elif name in catalog.entries():
+        catalog.remove(name)
+    else:
+        raise unknown_name("registered data set", name, {*places.entries(), *catalog.entries()})
     print(f"{name} is forgotten; its files are untouched")
     return 0
 

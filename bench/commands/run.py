@@ -31,6 +31,12 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try the trials again that failed in an earlier run.")
     ] = False,
+    accept_leak: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept-leak", help="Run on this data set though its test is in training; repeatable."
+        ),
+    ] = None,
 ) -> int:
     """Run what is not done yet of a suite, and render its leaderboard.
 
@@ -44,8 +50,11 @@ def run(
     loaded = load_suite(suite)
     options.load_plugins(plugin)
     from bench import runner
+    from bench.leaks import refuse_leaks
     from bench.schedule import Settings
 
+    named = [task.data for section in loaded.suite.sections.values() for task in section.tasks]
+    refuse_leaks(options.names(data, "--data") or named, accept_leak or ())
     return runner.run_suite(
         loaded,
         runner.Options(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets import audit_record
 from datasets.audit import AuditFinding, audit_table, sort_findings
 from datasets.audit_files import audit_bytes
 from datasets.audit_lists import audit_family, audit_lists, compare_official, list_folders, read_published
@@ -227,3 +228,17 @@ def test_the_published_lists_have_their_known_anomalies() -> None:
         each.sentence.split("clips of ")[1].split(" ")[0] for each in whole if each.check == "not nested"
     }
     assert {"all99_5", "all288_5", "UB_10", "list_hmdb_40", "list_ucf_5"} <= nested
+
+
+def test_the_last_audit_is_remembered_until_the_lists_change(home: Path) -> None:
+    def ref(name: str) -> ClipRef:
+        return ClipRef(name, Path(name), 0, name)
+
+    table = ClipTable("x", ("a",), train=(ref("p.mp4"),), test=(ref("t.mp4"),))
+    assert audit_record.load(table) == ()
+    leak = AuditFinding("leak", "same footage", 1, "1 test clips show the same footage", ("t.mp4 ~ p.mp4",))
+    audit_record.save(table, [leak])
+    assert audit_record.load(table) == (leak,)
+    assert audit_record.load(ClipTable("x", ("a",), train=(ref("q.mp4"),), test=(ref("t.mp4"),))) == ()
+    (home / "audits/x.json").write_text("{")
+    assert audit_record.load(table) == ()

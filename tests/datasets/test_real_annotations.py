@@ -1,0 +1,76 @@
+"""The readers on real annotation files, where they are; the numbers are those of the official pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datasets.annotated import AnnotatedSet, Place
+from datasets.audit_lists import compare_official, read_published
+from datasets.errors import UserError
+from datasets.finegym import FineGym
+from datasets.hmdb51 import HMDB51
+from datasets.kinetics import Kinetics
+from datasets.list_lines import read_clip_list
+from datasets.types import ClipTable
+from datasets.ucf101 import UCF101
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+FORMATS, SPLITS = SHARED / "formats", SHARED / "splits/sefar"
+pytestmark = pytest.mark.skipif(not FORMATS.is_dir(), reason="the real annotation files are not here")
+
+
+def table(reader: type[AnnotatedSet], form: str, below: str = "") -> ClipTable:
+    return reader(Place(form, form, Path("nowhere"), FORMATS / below)).table()
+
+
+@pytest.mark.parametrize(
+    ("form", "classes", "train", "test"),
+    [
+        ("gym99", 99, 26_320, 8_521),
+        ("gym99_v1.0", 99, 20_484, 8_521),
+        ("gym288", 288, 29_334, 9_646),
+        ("gym288_v1.0", 288, 22_671, 9_646),
+        ("gym99_vt", 6, 1_080, 446),
+        ("gym99_fx", 35, 5_408, 2_226),
+        ("gym99_ub", 25, 9_594, 2_814),
+        ("gym99_ub_s1", 15, 4_964, 1_471),
+        ("gym99_fx_s1", 11, 1_892, 777),
+    ],
+)
+def test_finegym(form: str, classes: int, train: int, test: int) -> None:
+    found = table(FineGym, form)
+    assert (len(found.classes), len(found.train), len(found.test)) == (classes, train, test)
+
+
+@pytest.mark.parametrize("name", ["finegym/all99_5", "finegym/UB_10", "finegym/FX_S1_10"])
+def test_published_finegym_lists_keep_to_the_official_parts(name: str) -> None:
+    form = {"all99_5": "gym99", "UB_10": "gym99_ub", "FX_S1_10": "gym99_fx_s1"}[name.rpartition("/")[2]]
+    assert compare_official(read_published(SPLITS / name), table(FineGym, form)) == []
+
+
+def test_ucf101() -> None:
+    sizes = [(len(t.train), len(t.test)) for t in (table(UCF101, f"ucf101_split{i}") for i in (1, 2, 3))]
+    assert sizes == [(9_537, 3_783), (9_586, 3_734), (9_624, 3_696)]
+    assert compare_official(read_published(SPLITS / "list_ucf_1"), table(UCF101, "ucf101")) == []
+
+
+def test_hmdb51_and_the_clips_that_published_lists_add() -> None:
+    official = table(HMDB51, "hmdb51", "hmdb51_splits")
+    assert (len(official.classes), len(official.train), len(official.test)) == (51, 3_570, 1_530)
+    found = {
+        each.check: each.count for each in compare_official(read_published(SPLITS / "list_hmdb_40"), official)
+    }
+    assert found["not official"] == 1_666
+
+
+def test_kinetics_subsets() -> None:
+    assert len(table(Kinetics, "kinetics400", "kinetics400").classes) == 2
+
+
+def test_mmaction2_lists() -> None:
+    (first, second) = read_clip_list(FORMATS / "kinetics400/kinetics400_val_list_rawframes.txt").rows
+    assert (first.frames, first.label, second.frames) == (273, "1", 300)
+    with pytest.raises(UserError, match="one label a clip"):
+        read_clip_list(FORMATS / "mmaction2-tests/rawframe_test_list_multi_label.txt")
