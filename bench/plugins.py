@@ -1,7 +1,8 @@
 """Registries of methods, data sets and backbones: entry points, and files named by `--plugin`.
 
-Ours are entry points of this distribution; anybody's package can add more.  A plugin that cannot be
-imported is reported under its own name and stops nobody else.
+Ours are entry points of this distribution; anybody's package can add more.  Whoever comes first keeps a
+name: we do, then packages by their names, then files in the order given.  A plugin that clashes or cannot
+be imported is reported under its own name (`problems`) and stops nobody else.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,36 +31,67 @@ from methods.base import Method
 PLUGIN_FILES = "SEFAR_BENCH_PLUGINS"
 """Environment variable with the plugin files of this run, so that worker processes load the same ones."""
 
+OURS = "sefar-bench"
+"""The distribution whose names nobody can take over."""
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""Names are typed, are separated by commas, and name folders and rows."""
+
+KINDS = {"methods": "method", "datasets": "data set", "backbones": "backbone"}
+
 BackboneBuilder = Callable[..., nn.Module]
 
 
 @dataclass
 class Registry:
-    """Names of one kind and how to load what they stand for; `broken` says which ones cannot be."""
+    """Names of one kind, where they come from, and how to load what they stand for.
+
+    `problems` are sentences about plugins, `unreadable` those of them about files that gave nothing at all;
+    the registries of all kinds share these lists.
+    """
 
     kind: str
-    group: str
+    problems: list[str]
+    unreadable: list[str]
     loaders: dict[str, Callable[[], Any]] = field(default_factory=dict)
-    broken: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """All names, sorted, broken ones included."""
+        """All names, sorted, those included that turn out not to load."""
         return sorted(self.loaders)
 
-    def load(self, name: str, where: str = "") -> Any:
-        """What a name stands for.
+    def add(self, name: str, origin: str, load: Callable[[], Any]) -> None:
+        """Registers a name, unless it is taken or malformed: that is a problem, not an error."""
+        if not NAME.fullmatch(name):
+            self.problems.append(
+                f"{origin}: '{name}' cannot name a {self.kind}; use letters, digits, '_', '-' and '.'. "
+                "It is left out."
+            )
+        elif name in self.loaders:
+            self.problems.append(
+                f"{origin}: there is a {self.kind} '{name}' already, from {self.origins[name]}, and that one "
+                "is used; rename the new one."
+            )
+        else:
+            self.loaders[name], self.origins[name] = load, origin
+
+    def load(self, name: str, where: str = "", *, made: bool = False) -> Any:
+        """What a name stands for; with `made`, what that makes when it is called.
 
         Raises:
             UserError: for an unknown name (nearest one offered) or a plugin that fails to import.
         """
         if name not in self.loaders:
-            raise unknown_name(self.kind, name, self.loaders, where)
+            unknown = unknown_name(self.kind, name, self.loaders, where)
+            raise UserError(" ".join([str(unknown), *self.unreadable]))
         try:
-            return self.loaders[name]()
-        except (ImportError, AttributeError, SyntaxError) as error:
-            self.broken[name] = str(error)
+            found = self.loaders[name]()
+            return found() if made else found
+        except (Exception, SystemExit) as error:  # foreign code: whatever it raises is its author's to read
+            place = f"{where}: " if where else ""
             raise UserError(
-                f"{self.kind} '{name}' cannot be loaded ({error}); repair or remove its plugin."
+                f"{place}{self.kind} '{name}' of {self.origins[name]} cannot be loaded "
+                f"({type(error).__name__}: {error}); repair or remove its plugin."
             ) from error
 
 
@@ -66,15 +99,52 @@ def add_plugin_file(path: str) -> None:
     """Makes a file's methods, data sets and backbones known to this process and to its workers.
 
     Raises:
-        UserError: when the file does not exist.
+        UserError: when the file does not exist, or its path cannot be passed on.
     """
     file = Path(path).resolve()
     if not file.is_file():
         raise UserError(f"--plugin {path}: there is no such file.")
-    known = [p for p in os.environ.get(PLUGIN_FILES, "").split(os.pathsep) if p]
-    if str(file) not in known:
-        os.environ[PLUGIN_FILES] = os.pathsep.join([*known, str(file)])
+    if os.pathsep in str(file):
+        raise UserError(f"--plugin {path}: its path holds '{os.pathsep}', which separates paths; rename it.")
+    known = plugin_files()
+    if file not in known:
+        os.environ[PLUGIN_FILES] = os.pathsep.join(map(str, [*known, file]))
         _registries.cache_clear()
+
+
+def plugin_files() -> list[Path]:
+    """The files that `--plugin` named, here or in the process that started this one."""
+    return [Path(path) for path in os.environ.get(PLUGIN_FILES, "").split(os.pathsep) if path]
+
+
+def methods_of_file(path: str) -> list[str]:
+    """Registers a file and names the methods in it.
+
+    Raises:
+        UserError: when it does not exist, cannot be imported, or has no method under a name of its own.
+    """
+    add_plugin_file(path)
+    origin = _origin(Path(path).resolve())
+    found = [name for name, place in methods().origins.items() if place == origin]
+    if not found:
+        said = [problem for problem in problems() if problem.startswith(f"{origin}: ")]
+        nothing = f"{origin}: there is no method in it, which is a class derived from methods.base.Method."
+        raise UserError(" ".join(said) or nothing)
+    return found
+
+
+def problems() -> tuple[str, ...]:
+    """A sentence about each plugin that clashes with another one or cannot be imported."""
+    registries = _registries()
+    hidden = sorted(set(registries["datasets"].loaders) & set(catalog.entries()))
+    return (
+        *registries["methods"].problems,
+        *(
+            f"{registries['datasets'].origins[name]}: its data set '{name}' is hidden by the one that was "
+            f"added on this machine; remove that one with: bench data rm {name}"
+            for name in hidden
+        ),
+    )
 
 
 def methods() -> Registry:
@@ -88,8 +158,17 @@ def backbones() -> Registry:
 
 
 def method_class(name: str, where: str = "") -> type[Method]:
-    """The class of a method."""
-    found: type[Method] = methods().load(name, where)
+    """The class of a method.
+
+    Raises:
+        UserError: for an unknown name, or a plugin that cannot be imported or registers something else.
+    """
+    found = methods().load(name, where)
+    if not (inspect.isclass(found) and issubclass(found, Method)):
+        raise UserError(
+            f"method '{name}' of {methods().origins[name]} is no class derived from methods.base.Method; "
+            "repair or remove its plugin."
+        )
     return found
 
 
@@ -129,37 +208,64 @@ def dataset(name: str, where: str = "") -> DataSet:
         return places.opened(place, readers.reader(place.format, where or f"data set '{name}'"))
     if name not in registry.loaders:
         raise unknown_name("data set", name, dataset_names(), where)
-    made: DataSet = registry.load(name, where)()
-    return made
+    found: DataSet = registry.load(name, where, made=True)
+    return found
 
 
 @cache
 def _registries() -> dict[str, Registry]:
-    kinds = {"methods": "method", "datasets": "data set", "backbones": "backbone"}
-    found = {plural: Registry(kind, f"sefar_bench.{plural}") for plural, kind in kinds.items()}
-    for registry in found.values():
-        for point in entry_points(group=registry.group):
-            registry.loaders.setdefault(point.name, point.load)
-    for file in os.environ.get(PLUGIN_FILES, "").split(os.pathsep):
-        if file:
-            _register_file(Path(file), found)
+    problems: list[str] = []
+    unreadable: list[str] = []
+    found = {plural: Registry(kind, problems, unreadable) for plural, kind in KINDS.items()}
+    for plural, registry in found.items():
+        for point in sorted(entry_points(group=f"sefar_bench.{plural}"), key=_precedence):
+            registry.add(point.name, f"package '{_distribution(point)}'", point.load)
+    for file in plugin_files():
+        _register_file(file, found)
     return found
 
 
-def _register_file(file: Path, found: dict[str, Registry]) -> None:
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "?"
+
+
+def _precedence(point: EntryPoint) -> tuple[bool, str, str]:
+    """Ours first, then by name: who keeps a name does not depend on the order of installation."""
+    return _distribution(point) != OURS, _distribution(point), point.name
+
+
+def _origin(file: Path) -> str:
+    return f"plugin file {file}"
+
+
+def _register_file(file: Path, found: Mapping[str, Registry]) -> None:
     """Registers what a plugin file defines itself (not what it imports)."""
-    module = _import_file(file)
-    for name, value in vars(module).items():
-        if getattr(value, "__module__", None) != module.__name__:
-            continue
-        if not inspect.isclass(value):
-            continue
+    origin, methods = _origin(file), found["methods"]
+    try:
+        module = _import_file(file)
+    except (Exception, SystemExit) as error:  # foreign code: whatever it raises is its author's to read
+        sentence = f"{origin}: {type(error).__name__} while importing it: {error}. It is left out."
+        methods.problems.append(sentence)
+        methods.unreadable.append(sentence)
+        return
+    own = {name: v for name, v in vars(module).items() if inspect.isclass(v) and _defined_in(v, module)}
+    for name, value in own.items():
         if issubclass(value, Method):
-            found["methods"].loaders[value.name] = partial(_same, value)
+            if "name" in vars(value):
+                methods.add(str(value.name), origin, partial(_same, value))
+            elif not any(issubclass(other, value) for other in own.values() if other is not value):
+                methods.problems.append(
+                    f"{origin}: method class {name} has no name of its own; give it one, as in: "
+                    f'name = "{name.lower()}". It is left out.'
+                )
         elif hasattr(value, "table") and hasattr(value, "prepare"):
-            found["datasets"].loaders[str(getattr(value, "name", name))] = partial(_same, value)
+            found["datasets"].add(str(getattr(value, "name", name)), origin, partial(_same, value))
         elif issubclass(value, nn.Module) and hasattr(value, "patch"):
-            found["backbones"].loaders[name.lower()] = partial(_same, value)
+            found["backbones"].add(name.lower(), origin, partial(_same, value))
+
+
+def _defined_in(value: type, module: ModuleType) -> bool:
+    return value.__module__ == module.__name__
 
 
 def _same(value: Any) -> Any:
@@ -167,17 +273,22 @@ def _same(value: Any) -> Any:
 
 
 def _import_file(file: Path) -> ModuleType:
-    name = f"sefar_bench_plugin_{file.stem}"
-    if name in sys.modules:
-        return sys.modules[name]
+    """The module of a file, imported once per process; two files of one name are two modules."""
+    name = base = f"sefar_bench_plugin_{file.stem}"
+    number = 1
+    while name in sys.modules:
+        if getattr(sys.modules[name], "__file__", None) == str(file):
+            return sys.modules[name]
+        number += 1
+        name = f"{base}_{number}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise UserError(f"--plugin {file}: this is not a Python file.")
+        raise ImportError("it is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a plugin is foreign code: whatever it raises is its author's to read
+    except BaseException:
         del sys.modules[name]
-        raise UserError(f"--plugin {file}: {type(error).__name__} while importing it: {error}") from error
+        raise
     return module

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from bench import exit_codes, plugins
-from bench.agenda import survey
+from bench.agenda import extended, survey
 from bench.plan import PlannedTrial, check_entries, limited, trial_spec
 from bench.runner import Options, execute, to_do
 from bench.schedule import draw_configurations
@@ -67,6 +67,7 @@ def tune_suite(
     Raises:
         UserError: when the suite cannot be tuned, or no configuration of an entry finished.
     """
+    loaded = extended(loaded, effort.methods or ())
     name, section, tuning = tunable(loaded, effort.section)
     entries = chosen_entries(section, effort.methods)
     options = options or Options()

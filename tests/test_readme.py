@@ -33,6 +33,6 @@ def test_the_method_in_30_lines_passes_the_conformance_suite(
 
 
 def test_every_command_of_the_readme_exists() -> None:
-    names = set(re.findall(r"python -m bench (\w+)", README))
+    names = set(re.findall(r"python -m bench ([\w-]+)", README))
     known = set(get_command(app).commands)
     assert names <= known, names - known

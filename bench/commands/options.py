@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -115,8 +116,14 @@ def choice(
 
 
 def load_plugins(files: list[str] | None) -> None:
-    """Makes plugin files known to this process and its workers."""
+    """Makes plugin files known to this process and its workers; says which plugins cannot be used.
+
+    A plugin that clashes with another one or breaks on import costs a line, and stops nothing that does not
+    need it.
+    """
     from bench import plugins
 
     for file in files or ():
         plugins.add_plugin_file(file)
+    for problem in plugins.problems():
+        print(f"warning: {' '.join(problem.split())}", file=sys.stderr)

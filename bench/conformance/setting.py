@@ -178,6 +178,8 @@ def configured(method: type[Method], values: Mapping[str, Any]) -> type[Method]:
     Raises:
         UserError: for an unknown field or a value out of range.
     """
+    if not values:
+        return method
     config = build(method.Config, values, f"method '{method.name}'")
     hints = get_type_hints(method.Config, include_extras=True)
     fields = [(name, hints[name], dataclasses.field(default=getattr(config, name))) for name in values]

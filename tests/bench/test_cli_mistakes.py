@@ -37,6 +37,18 @@ from datasets.synthgym import SynthGymTiny
         (["trial", "absent.json"], ["absent.json"]),
         (["tune", "--suite", "smoke", "--methods", "supervized"], ["Did you mean 'supervised'"]),
         (["tune", "--suite", "smoke"], ["tuned", "--to"]),
+        (["check-method", "fixmach"], ["Did you mean 'fixmatch'"]),
+        (["check-method", "absent.py"], ["absent.py", "no such file"]),
+        (["check-method", "fixmatch", "--set", "threshold=1.3"], ["'threshold' is 1.3"]),
+        (["check-method", "fixmatch", "--set", "treshold=0.3"], ["Did you mean 'threshold'"]),
+        (["check-method", "fixmatch", "--set", "threshold"], ["--set", "FIELD=VALUE"]),
+        (["check-method", "fixmatch", "--set", "threshold=[1"], ["--set threshold=[1", "cannot be read"]),
+        (["new", "method", "My-Method"], ["My-Method", "lower-case"]),
+        (["new", "method", "fixmatch"], ["'fixmatch' already"]),
+        (["new", "method", "random"], ["'random'", "Python module"]),
+        (["new", "method", "lambda"], ["'lambda'", "cannot name"]),
+        (["new", "method", "tensor"], ["class would be called Tensor"]),
+        (["new", "methods", "x"], ["methods", "--help"]),
         (["data", "verify", "synthgim"], ["Did you mean 'synthgym"]),
         (["data", "rm", "absent"], ["absent"]),
     ],
@@ -72,6 +84,31 @@ def _change(*path: str | int, value: Any) -> Any:
             _change("entries", 1, "config", value={"threshold": 1.5}),
             None,
             ["entries.1", "'threshold' is 1.5"],
+        ),
+        (
+            _change("entries", 1, "config", value={"threshold": 1.3}),
+            None,
+            ["entries.1", "config field 'threshold' is 1.3", "less than or equal to 1"],
+        ),
+        (
+            _change("entries", 1, "config", value={"unlabeled_weight": -0.5}),
+            None,
+            ["entries.1", "config field 'unlabeled_weight' is -0.5", "greater than or equal to 0"],
+        ),
+        (
+            _change("entries", 1, "config", value={"unlabeled_weight": float("inf")}),
+            None,
+            ["entries.1", "config field 'unlabeled_weight' is inf"],
+        ),
+        (
+            _change("shared", value={"ema_decay": 1.0}),
+            None,
+            ["entries.0", "config field 'ema_decay' is 1.0", "less than 1"],
+        ),
+        (
+            _change("entries", 1, "config", value={"pseudo_labels": "techer"}),
+            None,
+            ["entries.1", "config field 'pseudo_labels' is 'techer'", "'student' or 'teacher'"],
         ),
         (_change("backbone", "name", value="shiftnett"), None, ["Did you mean 'shiftnet'"]),
         (_change("backbone", "config", value={"widht": 8}), None, ["Did you mean 'width'"]),
@@ -117,9 +154,18 @@ def test_a_damaged_specification(bench: Any) -> None:
 def test_a_plugin_that_cannot_be_imported(bench: Any) -> None:
     path = bench.folder / "torn.py"
     path.write_text("import a_module_that_is_not_there\n", encoding="utf-8")
-    answer = bench("ls", "methods", "--plugin", path)
+    whole = bench.folder / "whole.py"
+    text = "from methods.supervised import Supervised\n\n\nclass Whole(Supervised):\n    name = 'whole'\n"
+    whole.write_text(text, encoding="utf-8")
+    answer = bench("ls", "methods", "--plugin", path, "--plugin", whole)
+    assert answer.status == 0
+    assert "\nwhole " in answer.out
+    assert answer.err.startswith("warning: ") and answer.err.count("\n") == 1
+    assert "torn.py" in answer.err and "a_module_that_is_not_there" in answer.err
+    answer = bench("run", "--suite", bench.suite(), "--plugin", path, "--methods", "torn")
     assert answer.status == 1
-    assert "torn.py" in answer.sentence and "a_module_that_is_not_there" in answer.sentence
+    assert "torn.py" in answer.err and "error: --methods: there is no entry or method 'torn'" in answer.err
+    assert not bench.executed
 
 
 @pytest.fixture
@@ -337,6 +383,8 @@ def test_every_help_shows_an_example_and_the_first_one_the_exit_statuses(bench: 
         ["trial"],
         ["tune"],
         ["doctor"],
+        ["check-method"],
+        ["new", "method"],
         *(["ls", kind] for kind in ("methods", "datasets", "suites", "backbones")),
         *(["data", kind] for kind in ("add", "ls", "rm", "verify")),
     ]
