@@ -49,7 +49,8 @@ def check_method(
         # A method that needs files is rehearsed without them, unless settings name them.
         method = configured(found_class, values) if values else rehearsed(found_class)
         if not as_json:
-            print(_title(name, method))
+            stood_in = " (with stand-ins for the files that it needs)"
+            print(_title(name, method) + (stood_in if not values and method is not found_class else ""))
         report[name] = {}
         for check, examine in CHECKS.items():
             found = report[name][check] = failure(check, method)
