@@ -45,16 +45,11 @@ def _cell(cell: PublishedCell, found: Beside) -> list[RenderableType]:
     return parts
 
 
-def _protocol(protocol: tuple[str, ...], lines: Sequence[Line]) -> Table:
+def _protocol(protocol: tuple[str, ...], lines: Sequence[Line]) -> RenderableType:
     backbone, kind, started, frames, epochs = protocol
     start = {"yes": "ImageNet weights", "no": "no ImageNet weights"}.get(started, "initialisation not stated")
     length = f"{frames or '?'} frames, {epochs or '?'} epochs, input {kind}"
-    table = Table(
-        title=Text(f"{backbone}, {start}, {length}"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in (
         "method",
         "published %",
@@ -65,16 +60,17 @@ def _protocol(protocol: tuple[str, ...], lines: Sequence[Line]) -> Table:
         "table",
         "notes",
     ):
-        table.add_column(header, justify="right" if "%" in header or header == "difference" else "left")
+        numeric = "%" in header or header == "difference"
+        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for line in lines:
         table.add_row(*map(Text, _cells(line)))
-    return table
+    return Group(Text(f"{backbone}, {start}, {length}"), table)
 
 
 def _cells(line: Line) -> tuple[str, ...]:
     figure, mean = line.figure, line.measured
     difference = NONE if mean is None else signed(mean.estimate - figure.top1)
-    notes = " ".join(f"[{n}]" for n in line.notes)
+    notes = " ".join(f"[{n}]" for n in sorted(line.notes))
     return (
         figure.method,
         percent(figure.top1),

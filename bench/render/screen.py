@@ -148,9 +148,10 @@ def _sensitivity(found: HeadToHead) -> list[tuple[str, str]]:
     return rows
 
 
-def _classes(found: HeadToHead, names: Sequence[str]) -> Table:
+def _classes(found: HeadToHead, names: Sequence[str]) -> RenderableType:
     shown = [gap for gap in found.classes if gap.a != gap.b][:CLASSES]
-    table = _table(f"Classes where they differ most ({len(found.classes)} classes, described, not tested)")
+    title = f"Classes where they differ most ({len(found.classes)} classes, described, not tested)"
+    table = _table()
     for header in ("class", found.a, found.b, "difference", "clips"):
         table.add_column(Text(header), justify="left" if header == "class" else "right")
     for gap in shown:
@@ -164,7 +165,7 @@ def _classes(found: HeadToHead, names: Sequence[str]) -> Table:
         table.add_row(*map(Text, cells))
     if not shown:
         table.add_row(Text("none: equal in every class"))
-    return table
+    return Group(Text(title), table)
 
 
 def _clips(found: HeadToHead, names: Sequence[str]) -> RenderableType:
@@ -179,22 +180,22 @@ def _clips(found: HeadToHead, names: Sequence[str]) -> RenderableType:
 
 def _clip_table(
     title: str, gaps: Sequence[ClipGap], share: float, seeds: int, names: Sequence[str], found: HeadToHead
-) -> Table:
-    table = _table(
-        f"{title}: {len(gaps):,} (right where the other is wrong: {percent(share)} % of all answers)"
-    )
+) -> RenderableType:
+    wrong = f"right where the other is wrong: {percent(share)} % of all answers"
+    table = _table()
     for header in ("clip", "class", found.a, found.b):
         table.add_column(Text(header), overflow="fold")
     for gap in gaps[:CLIPS]:
         cells = (gap.clip, names[gap.label], f"{gap.a} of {seeds}", f"{gap.b} of {seeds}")
         table.add_row(*map(Text, cells))
-    return table
+    return Group(Text(f"{title}: {len(gaps):,} ({wrong})"), table)
 
 
 def overview(found: Overview) -> RenderableType:
     """One line per cell, and the mean over the data sets."""
     first = found.cells[0]
-    table = _table(f"{first.a} against {first.b}: {'top-1' if first.measure == 'top1' else 'mean per class'}")
+    title = f"{first.a} against {first.b}: {'top-1' if first.measure == 'top1' else 'mean per class'}"
+    table = _table()
     for header in ("cell", first.a, first.b, "difference (95 %)", "p", "wins/ties/losses", "seeds"):
         table.add_column(Text(header), justify="left" if header == "cell" else "right")
     for cell in found.cells:
@@ -210,7 +211,7 @@ def overview(found: Overview) -> RenderableType:
             str(len(cell.seeds)),
         )
         table.add_row(*map(Text, cells))
-    parts: list[RenderableType] = [table]
+    parts: list[RenderableType] = [Text(title, style="bold"), table]
     if found.overall is not None and found.overall.p is not None:
         mean = found.overall
         parts.append(
@@ -225,5 +226,6 @@ def overview(found: Overview) -> RenderableType:
     return Group(*parts)
 
 
-def _table(title: str) -> Table:
-    return Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table() -> Table:
+    """A table without a title: Rich breaks a title to the width of its table."""
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
