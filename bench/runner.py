@@ -182,12 +182,20 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
         "suite": loaded.suite.name,
         "banner": list(agenda.banner),
         "absent": dict(agenda.absent),
+        "classes": class_names(trials),
         "trials": [trial.model_dump(mode="json") for trial in trials],
     }
     with contextlib.suppress(OSError, ValueError):
         if read_json(run.path / PLAN) == plan:  # its time tells whether the report is up to date
             return
     write_json(run.path / PLAN, plan)
+
+
+def class_names(trials: Sequence[PlannedTrial]) -> dict[str, list[str]]:
+    """The names of the classes of all data sets, so that a report needs no data."""
+    return {
+        name: list(plugins.dataset(name).table().classes) for name in sorted({t.spec.data for t in trials})
+    }
 
 
 def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder) -> list[PlannedTrial]:
@@ -257,7 +265,7 @@ def _beside(loaded: LoadedSuite, trials: Sequence[PlannedTrial]) -> set[str]:
 
 
 def report(
-    loaded: LoadedSuite, run: RunFolder, to: Path, formats: Sequence[str] = ("md", "csv", "json")
+    loaded: LoadedSuite, run: RunFolder, to: Path, formats: Sequence[str] = tuple(FILES)
 ) -> Path | None:
     """Renders the report and prints its path; without a finished trial it says so."""
     from bench.render.report import write_report

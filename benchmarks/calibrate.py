@@ -102,7 +102,7 @@ def simulate(setting: Setting, rng: np.random.Generator) -> NDArray[np.bool_]:
     taste = TASTE * _kin(rng, family, shared, (m,))
     luck = noise[:, None] * _kin(rng, family, shared, (n,))
     latent = rng.normal(0, DIFFICULTY, m) + taste[:, None, :] + luck[:, :, None] + ability[:, None, None]
-    return rng.random((k, n, m)) < 1 / (1 + np.exp(-latent))
+    return np.asarray(rng.random((k, n, m)) < 1 / (1 + np.exp(-latent)), dtype=np.bool_)
 
 
 def _kin(
@@ -111,7 +111,7 @@ def _kin(
     """(methods, *shape) standard normal, members of one family correlated by `shared`."""
     own = rng.normal(size=(len(family), *shape))
     common = rng.normal(size=(len(family), *shape))[family]
-    return np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+    return np.asarray(np.sqrt(shared) * common + np.sqrt(1 - shared) * own, dtype=np.float64)
 
 
 @cache
@@ -161,8 +161,13 @@ def outcome(setting: Setting) -> Outcome:
         found_a.append(sum(leader in pair for pair in a) / leader)
         found_b.append((0, leader) in b)
         variances.append((correct[leader].mean(1) - correct[0].mean(1)).var(ddof=1))
-    means = [float(np.mean(values)) for values in (marks_a, marks_b, found_a, found_b)]
-    return Outcome(*means, observed_sd=100 * float(np.sqrt(np.mean(variances))))
+    return Outcome(
+        marks_a=float(np.mean(marks_a)),
+        marks_b=float(np.mean(marks_b)),
+        found_a=float(np.mean(found_a)),
+        found_b=float(np.mean(found_b)),
+        observed_sd=100 * float(np.sqrt(np.mean(variances))),
+    )
 
 
 def _marked(raw: dict[tuple[int, int], float | None]) -> set[tuple[int, int]]:

@@ -10,7 +10,7 @@ import typer
 from bench.commands import options
 from datasets.errors import UserError
 
-FORMATS = ("md", "csv", "json")
+FORMATS = ("md", "html", "latex", "csv", "json")
 
 
 def report(
@@ -20,6 +20,10 @@ def report(
     formats: Annotated[
         str, typer.Option("--format", help=f"Any of {', '.join(FORMATS)}.", metavar="A,B")
     ] = ",".join(FORMATS),
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", help="A results.csv that names the trials, where there is no plan."),
+    ] = None,
     plugin: options.Plugins = None,
 ) -> int:
     """Render the leaderboard of what is done.
@@ -42,5 +46,6 @@ def report(
     loaded = load_suite(suite)
     run = RunFolder(out / loaded.suite.name)
     loaded = runner.with_earlier_methods(loaded, run)
-    print(f"report: {write_report(loaded, run, runner.report_folder(loaded, out, to, run), chosen)}")
+    folder = runner.report_folder(loaded, out, to, run)
+    print(f"report: {write_report(loaded, run, folder, chosen, results)}")
     return 0

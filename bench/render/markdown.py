@@ -10,10 +10,11 @@ from tabulate import tabulate
 
 from bench.board import Board
 from bench.records import Run
-from bench.render import sentences, tables, words
+from bench.render import over_data, sentences, tables, words
 from bench.render.small_print import small_print
 from bench.render.tables import Table
 from bench.suite import LoadedSuite, Section
+from bench.summary import summaries
 
 RIGHT = re.compile(r"[\d.,+\-–<%/() ]+( of .*)?|–")
 """Cells of numbers, which are set to the right."""
@@ -21,15 +22,21 @@ RIGHT = re.compile(r"[\d.,+\-–<%/() ]+( of .*)?|–")
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: its files relative to the page, and what it shows."""
+    """A figure of the page: its files relative to the page, and what it shows.
+
+    `minor`: one that describes; it is shown on demand, those that show what was tested at once.
+    `in_page`: the HTML page has the same in a form of its own, and leaves the figure out.
+    """
 
     png: str
     svg: str
     shows: str
+    minor: bool = False
+    in_page: bool = False
 
 
 Pictures = Mapping[tuple[str, str], Sequence[Picture]]
-"""By (section, data set)."""
+"""By (section, data set); data set "" has those of a whole section."""
 
 
 def page(loaded: LoadedSuite, run: Run, boards: Sequence[Board], pictures: Pictures) -> str:
@@ -99,7 +106,7 @@ def _section(
         mine = [board for board in boards if board.data == data]
         for board in mine:
             parts += _board(board, loaded)
-        drawn = [board for board in mine if not board.pinned and board.ranked]
+        drawn = [board for board in mine if not board.pinned and board.ranked and board.measure == "top1"]
         if len(drawn) > 1:
             parts += [
                 f"### {escape(data)}: difference to the baseline at each label budget",
@@ -107,7 +114,12 @@ def _section(
                 "Mean difference in points; \\* significant in family B of its own board. The budgets of one "
                 "data set share test clips and seeds, so they are not independent confirmations.",
             ]
-        parts += [_picture(picture) for picture in pictures.get((name, data), ())]
+        parts += _pictures(pictures.get((name, data), ()))
+    for summary in summaries(boards):
+        parts.append(f"### {escape(over_data.title(summary))}")
+        parts += [pipe(over_data.table(summary))] if summary.ranked else []
+        parts.append("\n".join(f"- {escape(text)}" for text in over_data.sentences(summary)))
+    parts += _pictures(pictures.get((name, ""), ()))
     parts.append(f"### Small print: {escape(section.title)}")
     parts.append("\n".join(f"- **{what}:** {escape(text)}" for what, text in small_print(boards, loaded)))
     return parts
@@ -132,7 +144,18 @@ def _board(board: Board, loaded: LoadedSuite) -> list[str]:
     if board.rows:
         body = pipe(tables.measurement(board, loaded))
         parts.append(f"<details><summary>How each row was measured</summary>\n\n{body}\n\n</details>")
+        if board.measure == "top1":
+            body = pipe(tables.quality(board))
+            parts.append(f"<details><summary>More metrics (not tested)</summary>\n\n{body}\n\n</details>")
     return parts
+
+
+def _pictures(shown: Sequence[Picture]) -> list[str]:
+    minor = "\n\n".join(_picture(picture) for picture in shown if picture.minor)
+    return [
+        *(_picture(picture) for picture in shown if not picture.minor),
+        f"<details><summary>More figures</summary>\n\n{minor}\n\n</details>" if minor else "",
+    ]
 
 
 def _picture(picture: Picture) -> str:
@@ -153,7 +176,9 @@ HOW_TO_READ = """## How to read a row
   of comparisons on the board: family B compares everyone with the baseline, family A everyone with everyone.
   An interval that leaves out 0 beside a p above the limit is no contradiction: the interval is for one
   comparison, the p for all of them.
-- **wins/ties/losses** counts seeds against the baseline. **seeds** is finished of planned.
+- **wins/ties/losses** counts seeds against the baseline. **P(better)** is how often a run of this entry
+  scores higher than a run of the baseline, over all pairs of runs, ties counted half. **seeds** is finished
+  of planned.
 - **Bold** is the best group: not shown to be worse than the highest mean, and never diverged. Where no two
   entries are shown to differ, nobody is bold.
 - **detectable** is the true difference to the baseline that would have been found with a probability of 80 %,

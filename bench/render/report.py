@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
-from bench.board import Board, build_boards
+from bench.board import Board, all_boards
 from bench.records import Run, load_run
 from bench.render import stamp
-from bench.render.markdown import page
+from bench.render.details import Details, details
+from bench.render.html import html
+from bench.render.latex import tables_tex
+from bench.render.markdown import Pictures, page
 from bench.render.results_csv import results_csv
 from bench.render.stamp import FILES
 from bench.render.stats_json import stats_json
+from bench.results import load_results
 from bench.store import RunFolder, disk_errors
 from bench.suite import LoadedSuite
 from datasets.errors import UserError, unknown_name
 
 
 def write_report(
-    loaded: LoadedSuite, run: RunFolder, to: Path, formats: Sequence[str] = ("md", "csv", "json")
+    loaded: LoadedSuite,
+    run: RunFolder,
+    to: Path,
+    formats: Sequence[str] = tuple(FILES),
+    results: Path | None = None,
 ) -> Path:
     """Renders what is finished of a suite.  The same run folder gives the same bytes.
 
@@ -28,6 +37,7 @@ def write_report(
         run: its run folder.
         to: where the files go; made where it does not exist, other files in it are left alone.
         formats: any of `FILES`.
+        results: a results table that names the trials, instead of the plan of the run folder.
 
     Returns:
         The path of the leaderboard, or of the first file written where "md" is not asked for.
@@ -42,31 +52,65 @@ def write_report(
     if not formats:
         raise UserError(f"--format: name at least one of {', '.join(FILES)}.")
     made_of = stamp.digest(loaded, run)  # before reading: what is finished meanwhile makes the page outdated
-    found = load_run(run)
+    found = load_run(run, loaded.suite.name) if results is None else load_results(results, run)
     if not any(record.status == "done" for record in found.records):
         raise UserError(
             f"{run.path}: no trial is finished yet, so there is nothing to report; run the suite to the end "
             f"of at least one trial: python -m bench run --suite {loaded.suite.name}"
         )
-    boards = build_boards(found.records, loaded.suite)
+    made = _Report(loaded, found)
+    if "md" in formats:
+        for name, content in made.figures.items():
+            _write(to / name, content)
     written = []
     for name in sorted(set(formats), key=list(FILES).index):
         path = to / FILES[name]
-        _write(path, _text(name, loaded, found, boards, to).encode())
+        _write(path, made.text(name).encode())
         written.append(path)
     stamp.note(to, (path.name for path in written), made_of)
     return written[0]
 
 
-def _text(name: str, loaded: LoadedSuite, run: Run, boards: Sequence[Board], to: Path) -> str:
-    if name == "csv":
-        return results_csv(run.records)
-    if name == "json":
-        return stats_json(loaded.suite, boards)
-    from bench.render.pictures import draw  # noqa: PLC0415  # Matplotlib takes a second; only pages need it
+class _Report:
+    """The texts of a report; what several of them need is made once, what none needs never."""
 
-    pictures = draw(loaded.suite, boards, lambda path, content: _write(to / path, content))
-    return page(loaded, run, boards, pictures)
+    def __init__(self, loaded: LoadedSuite, run: Run) -> None:
+        self._loaded, self._run = loaded, run
+        self._boards = all_boards(run.records, loaded.suite)
+
+    def text(self, name: str) -> str:
+        """The content of the file of a format."""
+        makers: dict[str, Callable[[], str]] = {
+            "md": lambda: page(self._loaded, self._run, self._boards, self._drawn[0]),
+            "html": lambda: html(
+                self._loaded, self._run, self._boards, self._details, self._drawn[0], self.figures
+            ),
+            "latex": lambda: tables_tex(self._loaded, self._boards),
+            "csv": lambda: results_csv(self._run.records),
+            "json": lambda: stats_json(self._loaded.suite, self._boards),
+        }
+        return makers[name]()
+
+    @property
+    def figures(self) -> dict[str, bytes]:
+        """The files of the figures, by path."""
+        return self._drawn[1]
+
+    @cached_property
+    def _details(self) -> list[dict[str, Details]]:
+        return [details(board) for board in self._boards]
+
+    @cached_property
+    def _drawn(self) -> tuple[Pictures, dict[str, bytes]]:
+        from bench.render.pictures import draw  # noqa: PLC0415  # Matplotlib takes a second; only pages need it
+
+        files: dict[str, bytes] = {}
+        pictures = draw(self._loaded.suite, self._boards, self._details, self._classes, files.__setitem__)
+        return pictures, files
+
+    def _classes(self, board: Board) -> tuple[str, ...]:
+        number = max((record.classes for row in board.rows for record in row.records), default=0)
+        return self._run.class_names(board.data, number)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -11,8 +11,14 @@ import bench
 from bench.store import DONE, FAILED, RunFolder, write_json
 from bench.suite import LoadedSuite
 
-FILES = {"md": "leaderboard.md", "csv": "results.csv", "json": "stats.json"}
-"""Format -> file.  The figures belong to `md`."""
+FILES = {
+    "md": "leaderboard.md",
+    "html": "leaderboard.html",
+    "latex": "tables.tex",
+    "csv": "results.csv",
+    "json": "stats.json",
+}
+"""Format -> file.  The figures belong to `md`; `html` carries its own."""
 
 STAMP = ".rendered.json"
 """File -> digest of what it was made of.  It is no part of the report."""
@@ -33,6 +39,7 @@ def digest(loaded: LoadedSuite, run: RunFolder) -> str:
         (run.path, PLAN),
         *((run.path, f"trials/*/{name}") for name in (DONE, FAILED)),
         (Path(bench.__file__).parent, "**/*.py"),
+        (Path(__file__).parent, "templates/*"),
     ):
         for path in sorted(root.glob(pattern)):
             found.update(path.relative_to(root).as_posix().encode() + b"\0")

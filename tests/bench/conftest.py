@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stand_in_figures
 import yaml
 
 from bench import cli, plugins, runner
@@ -92,6 +93,7 @@ def bench(
         return outcome
 
     monkeypatch.setattr(runner, "run_trials", in_this_process)
+    monkeypatch.setattr("bench.render.pictures.draw", stand_in_figures.draw)
     plugins._registries.cache_clear()
     split_hash.cache_clear()
     yield made

@@ -1,53 +1,35 @@
-"""The figures of a page: accuracy with seed dots, and paired differences to the baseline.
-
-Import this module only where figures are made: it loads Matplotlib and seaborn.
-"""
+"""Accuracy of the entries of a data set: with one label budget as dots, with several against the budget."""
 
 from __future__ import annotations
 
-import io
-import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import matplotlib as mpl
-
-mpl.use("Agg")
+from collections.abc import Sequence
 
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.board import Board, Row
 from bench.families import MIN_SEEDS
+from bench.render.figures.canvas import (
+    Looks,
+    accuracy_name,
+    beside,
+    canvas,
+    entry_axis,
+    row_name,
+    settings,
+    wrap,
+)
 from bench.render.palette import Look
-from bench.render.words import count, percent, signed, title
-
-WIDTH = 8.0  # inches; 1,200 px at `DPI`, shown at about 800 in a README
-DPI = 150
-SETTINGS: Any = {
-    **sns.axes_style("whitegrid"),
-    "font.family": "DejaVu Sans",  # comes with Matplotlib: the same bytes everywhere
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10,
-    "axes.edgecolor": "#bbbbbb",
-    "grid.color": "#e6e6e6",
-    "text.parse_math": False,  # a label with dollar signs is a label
-    "svg.hashsalt": "sefar-bench",
-    "svg.fonttype": "path",
-}
-Looks = Mapping[str, Look]
+from bench.render.words import count, percent, title
 
 
 def accuracy(boards: Sequence[Board], looks: Looks) -> Figure:
     """Accuracy of one data set: against the label budget, or as dots per entry with one budget alone."""
     shown = [board for board in boards if board.ranked]
     budgets = _budgets(shown)
-    with mpl.rc_context(SETTINGS):
+    with settings():
         if budgets is None or len(budgets) < 2:
             return _dots(shown[0], looks)
         return _against_labels(shown, budgets, looks)
@@ -74,11 +56,11 @@ def _dots(board: Board, looks: Looks) -> Figure:
     """
     rows = [*board.ranked, *board.unranked, *board.references]
     rows = [row for row in rows if row.mean is not None]
-    figure, ax = _canvas(0.5 * len(rows) + 1.6)
+    figure, (ax,) = canvas(0.5 * len(rows) + 1.6)
     for y, row in enumerate(rows):
         _seed_dots(ax, row, y, looks)
         _mean(ax, row, y, looks[row.entry.label])
-    _entry_axis(ax, [_name(row) for row in rows])
+    entry_axis(ax, [row_name(row) for row in rows])
     _separate(ax, len(board.ranked), len(rows))
     ax.set_xlim(*_limits(rows))
     bounds = [
@@ -86,7 +68,7 @@ def _dots(board: Board, looks: Looks) -> Figure:
         for row in board.bounds
         if row.mean is not None
     ]
-    ax.set_xlabel("\n".join([_accuracy_name(board), *bounds]))
+    ax.set_xlabel("\n".join([accuracy_name(board), *bounds]))
     seeds = count(len(board.seeds), "seed")
     ax.set_title(f"{title(board)}\nlarge: mean over {seeds} with 95 % interval; small: one seed each")
     return figure
@@ -125,29 +107,20 @@ def _mean(ax: Axes, row: Row, y: float, look: Look) -> None:
         ends = [100 * max(low, 0.0), 100 * min(high, 1.0)]
         ax.plot(ends, [y, y], color=look.color, linewidth=2.2, solid_capstyle="butt", zorder=3)
     ax.plot([100 * mean], [y], look.marker, color=look.color, markersize=9, markeredgecolor="white", zorder=4)
-    ax.annotate(
-        percent(mean),
-        (1.0, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=10,
-        color="#333333",
-    )
+    beside(ax, y, percent(mean))
 
 
 def _against_labels(boards: Sequence[Board], budgets: Sequence[float], looks: Looks) -> Figure:
     """Accuracy against the label budget, one line per entry, with intervals and seed dots."""
     ordered = [board for _, board in sorted(zip(budgets, boards, strict=True), key=lambda pair: pair[0])]
     labels = list(dict.fromkeys(row.entry.label for board in ordered for row in board.ranked))
-    figure, ax = _canvas(5.6)
+    figure, (ax,) = canvas(5.6)
     handles = []
     for i, label in enumerate(labels):
         look = looks[label]
         shift = 0.76 * ((i + 0.5) / len(labels) - 0.5)
         _line(ax, ordered, label, look, shift)
-        shown = _wrap(_with_diverged(label, ordered))
+        shown = wrap(_with_diverged(label, ordered))
         handles.append(Line2D([], [], color=look.color, marker=look.marker, label=shown))
     handles += _bound_lines(ax, ordered, looks)
     ax.set_ylim(*_limits([row for board in ordered for row in (*board.ranked, *board.bounds)]))
@@ -155,7 +128,7 @@ def _against_labels(boards: Sequence[Board], budgets: Sequence[float], looks: Lo
     ax.set_xlim(-0.45, len(ordered) - 0.55)
     percents = ordered[0].labels.endswith("%")
     ax.set_xlabel("labeled share of each class" if percents else "labels per class")
-    ax.set_ylabel(_accuracy_name(ordered[0]))
+    ax.set_ylabel(accuracy_name(ordered[0]))
     ax.grid(visible=False, axis="x")
     ax.set_title(f"{ordered[0].data}\nlarge: mean with 95 % interval; small: one seed each")
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=10)
@@ -199,86 +172,9 @@ def _bound_lines(ax: Axes, boards: Sequence[Board], looks: Looks) -> list[Line2D
             if row.mean is not None and row.entry.label not in handles:
                 look = looks[row.entry.label]
                 line = ax.axhline(100 * row.mean.estimate, color=look.color, linestyle="--", linewidth=1.4)
-                line.set_label(_wrap(f"{row.entry.label} (all labels)"))
+                line.set_label(wrap(f"{row.entry.label} (all labels)"))
                 handles[row.entry.label] = line
     return list(handles.values())
-
-
-def differences(board: Board, looks: Looks) -> Figure:
-    """Forest plot: each entry minus the baseline, with 95 % interval and adjusted p."""
-    rows = [row for row in board.ranked if row.to_baseline is not None]
-    base = board.baseline
-    with mpl.rc_context(SETTINGS):
-        figure, ax = _canvas(0.46 * len(rows) + 1.9)
-        margin = board.suite.equivalence_points
-        if margin > 0:
-            ax.axvspan(-margin, margin, color="#eeeeee", zorder=0, linewidth=0)
-        ax.axvline(0, color="#666666", linewidth=1.2, zorder=1)
-        for y, row in enumerate(rows):
-            _difference(ax, row, y, looks[row.entry.label], board)
-        _entry_axis(ax, [_name(row) for row in rows])
-        ax.set_xlim(*_difference_limits(rows))
-        name = base.entry.label if base else "the baseline"
-        ax.set_xlabel(
-            f"points above {name}" + (f"  (gray: too small to matter, ±{margin:g})" if margin > 0 else "")
-        )
-        ax.set_title(
-            f"{title(board)}: difference to {name}\nmean of paired differences with 95 % interval; filled: "
-            f"significant after Holm"
-        )
-        return figure
-
-
-def _difference_limits(rows: Sequence[Row]) -> tuple[float, float]:
-    """The range of the axis of differences, with the rule of `_limits`, and 0 inside."""
-    values = [0.0]
-    for row in rows:
-        c = row.to_baseline
-        if c is not None:
-            ends = () if row.diverged else (c.low, c.high)
-            values += [100 * value for value in (c.estimate, *ends) if value is not None]
-    room = 0.05 * max(max(values) - min(values), 4.0)
-    return min(values) - room, max(values) + room
-
-
-def _difference(ax: Axes, row: Row, y: float, look: Look, board: Board) -> None:
-    c = row.to_baseline
-    if c is None:
-        return
-    marked = c.significant(board.suite.alpha)
-    if c.low is not None and c.high is not None:
-        ax.plot([100 * c.low, 100 * c.high], [y, y], color=look.color, linewidth=2.2, zorder=3)
-    ax.plot(
-        [100 * c.estimate], [y], look.marker, color=look.color, markersize=9, zorder=4, markeredgewidth=1.8,
-        markeredgecolor=look.color, markerfacecolor=look.color if marked else "white",
-    )  # fmt: skip
-    ax.annotate(
-        signed(c.estimate),
-        (1.0, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=10,
-        fontweight="bold" if marked else "normal",
-        color="#333333",
-    )
-
-
-def _canvas(height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    ax = figure.add_subplot()
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
-    return figure, ax
-
-
-def _entry_axis(ax: Axes, names: Sequence[str]) -> None:
-    ax.set_yticks(range(len(names)), list(names))
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.grid(visible=False, axis="y")
-    ax.set_ylabel("")
 
 
 def _separate(ax: Axes, ranked: int, rows: int) -> None:
@@ -287,34 +183,11 @@ def _separate(ax: Axes, ranked: int, rows: int) -> None:
         ax.axhline(ranked - 0.5, color="#bbbbbb", linewidth=1.0, linestyle=":")
 
 
-def _name(row: Row) -> str:
-    diverged = f" ({len(row.diverged)} diverged)" if row.diverged else ""
-    return _wrap(row.entry.label + diverged)
-
-
 def _with_diverged(label: str, boards: Sequence[Board]) -> str:
     rows = [row for board in boards for row in board.ranked if row.entry.label == label]
     diverged = sum(len(row.diverged) for row in rows)
     return f"{label} ({diverged} diverged)" if diverged else label
 
 
-def _wrap(label: str) -> str:
-    return "\n".join(textwrap.wrap(label, 30, max_lines=2, placeholder="…")) or label
-
-
 def _tick(board: Board) -> str:
     return board.labels.replace("%", " %")
-
-
-def _accuracy_name(board: Board) -> str:
-    kind = "top-1 accuracy" if board.measure == "top1" else "mean per-class accuracy"
-    return f"{kind} on test clips, %"
-
-
-def as_bytes(figure: Figure, kind: str) -> bytes:
-    """The file of a figure, `png` or `svg`: no date, no version, the same bytes each time."""
-    out = io.BytesIO()
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    with mpl.rc_context(SETTINGS):
-        figure.savefig(out, format=kind, metadata=metadata, bbox_inches="tight", pad_inches=0.12)
-    return out.getvalue()
