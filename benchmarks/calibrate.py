@@ -337,7 +337,8 @@ def tables(
     counts = [f"{min(setting.boards for setting in found):,}" for found in (null, power)]
     lines = [
         f"Measured on {datetime.now(UTC):%Y-%m-%d} with `make calibrate`: {counts[0]} boards per row of the "
-        f"first two tables, at least {counts[1]} of the third.  The seed of each setting is the CRC-32 of its name.",
+        f"tables of equal methods, at least {counts[1]} of the last one.  The seed of each setting is the "
+        "CRC-32 of its name.",
         "",
         "Methods that are equal by construction: share of boards with any mark at α = .05.",
         "",
