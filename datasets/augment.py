@@ -4,8 +4,8 @@ A *policy* is data (it is part of the trial's specification).  One draw per clip
 frames and levels: geometry and color never flicker.  Draws come from `datasets.draws`, so they depend
 on (seed, epoch, index, view) alone, and the pixel work is done for the whole batch at once.
 
-The strong policy is a relative of RandAugment (Cubuk et al., NeurIPS 2020) with
-Cutout as a tube (DeVries & Taylor, 2017), as video SSL uses them (SVFormer, CVPR 2023).
+The ranges here are relatives of RandAugment's operations, which `rand_augment` has themselves, with
+Cutout as a tube (DeVries & Taylor, 2017).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.policy import AugmentPolicy
+from datasets.policy import MOST_OPS, AugmentPolicy
 
 _UNIFORMS = 24  # uniforms drawn per clip; a fixed number, so that switching one effect moves no other
 _COINS = [5, 9, 14]  # columns of the uniforms that are compared with a probability: flip, color, cutout
@@ -30,24 +30,31 @@ _NORMALS = 9  # entries of the color-mixing matrix
 
 @dataclass(frozen=True)
 class Draw:
-    """Random numbers of a batch of B clips: `uniform` (B, 24) in [0, 1) and `normal` (B, 9)."""
+    """Random numbers of B clips: `uniform` (B, 24) and `operation` (B, 8) in [0, 1), `normal` (B, 9)."""
 
     uniform: Tensor
     normal: Tensor
+    operation: Tensor
+
+    def of(self, members: Sequence[int]) -> Draw:
+        """The numbers of some of the clips."""
+        chosen = list(members)
+        return Draw(self.uniform[chosen], self.normal[chosen], self.operation[chosen])
 
 
 def draw(generators: Sequence[np.random.Generator]) -> Draw:
     """All random numbers that the augmentation of these clips can use, one generator per clip."""
     uniform = np.stack([g.random(_UNIFORMS, dtype=np.float32) for g in generators])
     normal = np.stack([g.standard_normal(_NORMALS, dtype=np.float32) for g in generators])
-    return Draw(torch.from_numpy(uniform), torch.from_numpy(normal))
+    operation = np.stack([g.random(2 * MOST_OPS, dtype=np.float32) for g in generators])
+    return Draw(torch.from_numpy(uniform), torch.from_numpy(normal), torch.from_numpy(operation))
 
 
 def central(batch: int) -> Draw:
     """The draw of deterministic evaluation: every range at its middle, every coin not tossed."""
     uniform = torch.full((batch, _UNIFORMS), 0.5)
     uniform[:, _COINS] = 1.0  # above every probability
-    return Draw(uniform, torch.zeros(batch, _NORMALS))
+    return Draw(uniform, torch.zeros(batch, _NORMALS), torch.zeros(batch, 2 * MOST_OPS))  # 0: identity
 
 
 def crop(frames: Tensor, policy: AugmentPolicy, numbers: Draw, size: int, mirror: bool) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from datasets import augment, draws
 from datasets.policy import AugmentPolicy
+from datasets.rand_augment import rand_augment
 from datasets.sampling import windowed
 from datasets.types import Batch, Clip, ClipRef, ClipSampler, Indices, Recipe, View
 
@@ -217,8 +218,7 @@ def render(
     for shape in shapes:
         members = [i for i, clip in enumerate(raw) if clip.shape == shape]
         pixels = torch.from_numpy(np.stack([raw[i] for i in members])).to(device)
-        part = augment.Draw(numbers.uniform[members], numbers.normal[members])
-        out[members] = _augment(pixels, policy, part, settings)
+        out[members] = _augment(pixels, policy, numbers.of(members), settings)
     return _levels(out, levels, settings)
 
 
@@ -233,4 +233,6 @@ def _augment(pixels: Tensor, policy: AugmentPolicy, numbers: augment.Draw, setti
     # Axes move while a pixel is one byte; the float copy is then contiguous, as `crop` needs it.
     frames = pixels.permute(0, 1, 4, 2, 3).contiguous().float().div_(255)
     frames = augment.crop(frames, policy, numbers, settings.size, settings.mirror)
+    if policy.rand_augment is not None:
+        frames = rand_augment(frames, policy.rand_augment, numbers.operation)
     return augment.recolor(frames, policy, numbers) if policy.photometric else frames
