@@ -304,7 +304,7 @@ def _predict(spec: TrialSpec, scene: Scene, state: State) -> Any:
         scene.cache,
         keys,
         scene.settings,
-        spec.protocol.evaluation.batch,
+        spec.protocol.evaluation,
         scene.device,
     )
     return evaluate.prediction_table(scene.scored, logits, keys, scene.cache.errors)
@@ -332,9 +332,9 @@ class _Best:
             return
         scene, model = self._scene, evaluated_model(self._spec, state)
         keys = [clip.key for clip in scene.split.validation]
-        batch = self._spec.protocol.evaluation.batch
+        protocol = self._spec.protocol.evaluation
         logits = evaluate.logits_of(
-            state.method, model, scene.cache, keys, scene.settings, batch, scene.device
+            state.method, model, scene.cache, keys, scene.settings, protocol, scene.device
         )
         labels = np.array([clip.label for clip in scene.split.validation])
         accuracy = float((logits.argmax(1) == labels).mean())

@@ -25,6 +25,9 @@ from datasets.policy import AugmentPolicy
 
 _UNIFORMS = 24  # uniforms drawn per clip; a fixed number, so that switching one effect moves no other
 _COINS = [5, 9, 14]  # columns of the uniforms that are compared with a probability: flip, color, cutout
+SHIFT = (3, 4)
+"""Columns of the uniforms that place the crop along x and y: 0 and 1 are the edges, 0.5 is the center."""
+
 _NORMALS = 9  # entries of the color-mixing matrix
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -167,6 +167,27 @@ class Loader:
         return view.sampler.indices(count, rng)
 
 
+@dataclass(frozen=True)
+class Look:
+    """One of the looks at a clip whose predictions a test protocol averages.
+
+    `view` 0 shows the sampler's deterministic frames, each further one a fixed draw, the same for every
+    clip and method.  `place` puts the crop along the long side, from 0 to 1; 0.5 is the center.
+    """
+
+    view: int = 0
+    place: float = 0.5
+
+
+MIDDLE = Look()
+
+
+def looks(views: int, crops: int) -> tuple[Look, ...]:
+    """All looks of a protocol of `views` draws of frames times `crops` crops along the long side."""
+    places = [0.5] if crops == 1 else [i / (crops - 1) for i in range(crops)]
+    return tuple(Look(view, place) for view in range(views) for place in places)
+
+
 def evaluation_clips(
     store: FrameStore,
     keys: Sequence[str],
@@ -174,13 +195,22 @@ def evaluation_clips(
     settings: ViewSettings,
     batch: int,
     device: torch.device,
+    look: Look = MIDDLE,
 ) -> Iterator[Clip]:
     """Deterministic views of the given clips under the policy `test`, in order, `batch` at a time."""
     policy = settings.policies["test"]
+    if look.place != 0.5:  # the policy keeps the crop at the center of the frame; here it moves to the edge
+        policy = replace(policy, translate=None)
     for start in range(0, len(keys), batch):
         chosen = keys[start : start + batch]
-        frames = [sampler.indices(store.frame_count(key), None) for key in chosen]
-        yield render(store, chosen, frames, policy, augment.central(len(chosen)), settings, device)
+        rngs = [draws.generator(0, "evaluation view", look.view) if look.view else None for _ in chosen]
+        frames = [sampler.indices(store.frame_count(key), rng) for key, rng in zip(chosen, rngs, strict=True)]
+        numbers = augment.central(len(chosen))
+        if look.place != 0.5:
+            for i, key in enumerate(chosen):
+                height, width = store.frames(key).shape[1:3]
+                numbers.uniform[i, augment.SHIFT[0 if width >= height else 1]] = look.place
+        yield render(store, chosen, frames, policy, numbers, settings, device)
 
 
 def render(
