@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from bench.spec import Evaluation
-from datasets.loader import FrameStore, ViewSettings, evaluation_clips, looks
+from datasets.loader import FrameStore, ViewSettings, evaluation_clips
 from datasets.types import ClipRef
 from methods.base import Method
 
@@ -33,33 +31,20 @@ def logits_of(
     store: FrameStore,
     keys: Sequence[str],
     settings: ViewSettings,
-    protocol: Evaluation,
+    batch: int,
     device: torch.device,
 ) -> NDArray[np.float32]:
     """(len(keys), classes) logits on the deterministic test views.
-
-    With several views or crops: the logarithm of their mean probabilities.
 
     Raises:
         DivergedError: when they are not finite; NaN has no rank, and an argmax of NaN is class 0.
     """
     model.eval()
-    single: list[Tensor] = []
-    for look in looks(protocol.views, protocol.crops):
-        clips = evaluation_clips(store, keys, method.sampler(), settings, protocol.batch, device, look)
-        parts = [method.predict(clip, model).float().cpu() for clip in clips]
-        if not all(bool(part.isfinite().all()) for part in parts):
-            raise DivergedError(f"the evaluated model of method '{method.name}' predicts NaN or infinity.")
-        single.append(torch.cat(parts) if parts else torch.empty(0, method.task.classes))
-    return _mean_prediction(single).numpy()
-
-
-def _mean_prediction(single: Sequence[Tensor]) -> Tensor:
-    """(n, C) logits: those of the only look as they are, or the log of the mean probability of several."""
-    if len(single) == 1:
-        return single[0]
-    log_p = torch.stack([logits.log_softmax(1) for logits in single])
-    return torch.logsumexp(log_p, 0) - math.log(len(single))
+    views = evaluation_clips(store, keys, method.sampler(), settings, batch, device)
+    parts = [method.predict(clip, model).float().cpu() for clip in views]
+    if not all(bool(part.isfinite().all()) for part in parts):
+        raise DivergedError(f"the evaluated model of method '{method.name}' predicts NaN or infinity.")
+    return torch.cat(parts).numpy() if parts else np.empty((0, method.task.classes), np.float32)
 
 
 def prediction_table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from datasets import augment, draws
 from datasets.policy import AugmentPolicy
+from datasets.rand_augment import rand_augment
 from datasets.sampling import windowed
 from datasets.types import Batch, Clip, ClipRef, ClipSampler, Indices, Recipe, View
 
@@ -167,27 +168,6 @@ class Loader:
         return view.sampler.indices(count, rng)
 
 
-@dataclass(frozen=True)
-class Look:
-    """One of the looks at a clip whose predictions a test protocol averages.
-
-    `view` 0 shows the sampler's deterministic frames, each further one a fixed draw, the same for every
-    clip and method.  `place` puts the crop along the long side, from 0 to 1; 0.5 is the center.
-    """
-
-    view: int = 0
-    place: float = 0.5
-
-
-MIDDLE = Look()
-
-
-def looks(views: int, crops: int) -> tuple[Look, ...]:
-    """All looks of a protocol of `views` draws of frames times `crops` crops along the long side."""
-    places = [0.5] if crops == 1 else [i / (crops - 1) for i in range(crops)]
-    return tuple(Look(view, place) for view in range(views) for place in places)
-
-
 def evaluation_clips(
     store: FrameStore,
     keys: Sequence[str],
@@ -195,22 +175,13 @@ def evaluation_clips(
     settings: ViewSettings,
     batch: int,
     device: torch.device,
-    look: Look = MIDDLE,
 ) -> Iterator[Clip]:
     """Deterministic views of the given clips under the policy `test`, in order, `batch` at a time."""
     policy = settings.policies["test"]
-    if look.place != 0.5:  # the policy keeps the crop at the center of the frame; here it moves to the edge
-        policy = replace(policy, translate=None)
     for start in range(0, len(keys), batch):
         chosen = keys[start : start + batch]
-        rngs = [draws.generator(0, "evaluation view", look.view) if look.view else None for _ in chosen]
-        frames = [sampler.indices(store.frame_count(key), rng) for key, rng in zip(chosen, rngs, strict=True)]
-        numbers = augment.central(len(chosen))
-        if look.place != 0.5:
-            for i, key in enumerate(chosen):
-                height, width = store.frames(key).shape[1:3]
-                numbers.uniform[i, augment.SHIFT[0 if width >= height else 1]] = look.place
-        yield render(store, chosen, frames, policy, numbers, settings, device)
+        frames = [sampler.indices(store.frame_count(key), None) for key in chosen]
+        yield render(store, chosen, frames, policy, augment.central(len(chosen)), settings, device)
 
 
 def render(
@@ -232,13 +203,21 @@ def render(
     levels = [len(level) for level in frames[0]]
     raw = [store.frames(key)[np.concatenate(each)] for key, each in zip(keys, frames, strict=True)]
     shapes = sorted({clip.shape for clip in raw})
+    if len(shapes) == 1:
+        pixels = torch.from_numpy(np.stack(raw)).to(device)
+        out = _augment(pixels, policy, numbers, settings).contiguous()
+        return _levels(out, levels, settings)
     out = torch.empty(len(raw), sum(levels), 3, settings.size, settings.size, device=device)
     for shape in shapes:
         members = [i for i, clip in enumerate(raw) if clip.shape == shape]
         pixels = torch.from_numpy(np.stack([raw[i] for i in members])).to(device)
-        part = augment.Draw(numbers.uniform[members], numbers.normal[members])
-        out[members] = _augment(pixels, policy, part, settings)
-    split = torch.split(augment.normalize(out, settings.normalize).transpose(1, 2), levels, dim=2)
+        out[members] = _augment(pixels, policy, numbers.of(members), settings)
+    return _levels(out, levels, settings)
+
+
+def _levels(frames: Tensor, levels: list[int], settings: ViewSettings) -> Clip:
+    """(N, T, 3, S, S) in [0, 1] -> normalized, one (N, 3, T_level, S, S) per level."""
+    split = torch.split(augment.normalize(frames, settings.normalize).transpose(1, 2), levels, dim=2)
     return tuple(level.contiguous() for level in split)
 
 
@@ -247,4 +226,6 @@ def _augment(pixels: Tensor, policy: AugmentPolicy, numbers: augment.Draw, setti
     # Axes move while a pixel is one byte; the float copy is then contiguous, as `crop` needs it.
     frames = pixels.permute(0, 1, 4, 2, 3).contiguous().float().div_(255)
     frames = augment.crop(frames, policy, numbers, settings.size, settings.mirror)
+    if policy.rand_augment is not None:
+        frames = rand_augment(frames, policy.rand_augment, numbers.operation)
     return augment.recolor(frames, policy, numbers) if policy.photometric else frames
