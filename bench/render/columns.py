@@ -61,10 +61,13 @@ EXPLAINED = {
         "not mean equal."
     ),
     "tuned": "How many configurations were tried on validation clips before, and which settings were chosen.",
-    "time": "Time of one trial: preparing, training, evaluating.",
-    "time_all": "Time of all finished trials of the entry together.",
+    "time": (
+        "Time of one trial. CPU (processor): the processor time of its training, which other programs on the "
+        "machine do not change. Otherwise by the clock on the wall: preparing, training, evaluating."
+    ),
+    "time_all": "The same for all finished trials of the entry together.",
     "gpu_hours": "Hours on a GPU of all finished trials of the entry together.",
-    "throughput": "Training clips, labeled and unlabeled, per second of training.",
+    "throughput": "Training clips, labeled and unlabeled, per second of training, by the clock of the time.",
     "memory": "The most memory of the device that a trial of the entry held.",
     "energy": "What the device drew over all trials of the entry, where it can be read.",
     **{key: f"{text[0].upper()}{text[1:]}." for key, text in MEANING.items()},

@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.board import Board, Row
-from bench.costs import Costs, total
-from bench.costs import seconds as all_seconds
+from bench.costs import Costs, spent, total
 from bench.metrics import MEANING
 from bench.render import words
 from bench.render.words import NONE
-from bench.store import METRICS
 from bench.suite import LoadedSuite
-from bench.training_log import mean_of, pseudo_labels, read_log
+from bench.training_log import mean_of, pseudo_labels
 
 
 @dataclass(frozen=True)
@@ -180,8 +178,7 @@ def _metrics(row: Row) -> list[str]:
 
 def _pseudo(row: Row) -> tuple[str, str]:
     """Share of pseudo-labels used over training, and how many of these were right."""
-    paths = [r.folder.path / METRICS for r in row.records if r.done and r.folder]
-    found = [pseudo_labels(read_log(path)) for path in paths if path.is_file()]
+    found = [pseudo_labels(log) for record in row.records if (log := record.log) is not None]
     means = (mean_of([each.coverage for each in found]), mean_of([each.precision for each in found]))
     used, right = (NONE if mean is None else words.percent(mean) for mean in means)
     return used, right
@@ -211,14 +208,15 @@ def tuned(row: Row, loaded: LoadedSuite) -> str:
 
 
 def times(row: Row) -> tuple[str, str]:
-    """Mean time of a finished trial, and of all together, by kind of device."""
-    spent: dict[str, list[float]] = {}
+    """Mean time of a finished trial, and of all together, by kind of device and clock."""
+    found: dict[str, list[float]] = {}
     for record in row.records:
         if record.done:
+            took, clock = spent(record)
             device = "GPU" if record.spec.device == "cuda" else "CPU"
-            spent.setdefault(device, []).append(all_seconds(record.done))
-    means = [f"{words.duration(sum(s) / len(s))} {device}" for device, s in sorted(spent.items())]
-    totals = [f"{words.duration(sum(s))} {device}" for device, s in sorted(spent.items())]
+            found.setdefault(f"{device} ({clock})", []).append(took)
+    means = [f"{words.duration(sum(s) / len(s))} {kind}" for kind, s in sorted(found.items())]
+    totals = [f"{words.duration(sum(s))} {kind}" for kind, s in sorted(found.items())]
     return ", ".join(means) or NONE, ", ".join(totals) or NONE
 
 
