@@ -136,7 +136,7 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
             for one place, or for predictions that are damaged or contradict their record.
     """
     path = run.path / PLAN
-    plan = _read_plan(path)
+    plan = read_plan(path)
     if suite is not None and plan.get("suite", suite) != suite:
         raise UserError(
             f"{path}: is the plan of suite '{plan['suite']}', not of '{suite}'; records of different suites "
@@ -151,11 +151,16 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
             raise UserError(f"{path}: trials.{position} plans '{planned.line}' a second time; plan again.")
         places.add(place)
         trials.append(planned)
+    return run_of(read_records(trials, run), plan)
+
+
+def run_of(records: tuple[Record, ...], plan: Mapping[str, Any]) -> Run:
+    """The records with what a plan says beside its trials."""
     banner = plan.get("banner") or ()
     lines = (banner,) if isinstance(banner, str) else tuple(str(line) for line in banner)
     absent, classes = plan.get("absent"), plan.get("classes")
     return Run(
-        read_records(trials, run),
+        records,
         lines,
         dict(sorted(absent.items())) if isinstance(absent, dict) else {},
         {name: tuple(map(str, c)) for name, c in classes.items()} if isinstance(classes, dict) else {},
@@ -179,7 +184,12 @@ def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record
     return tuple(records)
 
 
-def _read_plan(path: Path) -> dict[str, Any]:
+def read_plan(path: Path) -> dict[str, Any]:
+    """The plan of a run folder.
+
+    Raises:
+        UserError: where there is none, or it is not readable.
+    """
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

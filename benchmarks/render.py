@@ -188,7 +188,8 @@ def main() -> int:
         pstats.Stats(str(options.to / "render.prof")).sort_stats("cumulative").print_stats(40)
     size = sum(path.stat().st_size for path in (options.to / "report").rglob("*") if path.is_file()) / 1e6
     print(
-        f"{options.trials:,} trials x {options.clips:,} clips: {seconds:.1f} s ({cpu:.1f} s of CPU), {gib:.2f} GiB, report of "
+        f"{options.trials:,} trials x {options.clips:,} clips: "
+        f"{seconds:.1f} s, {cpu:.1f} of CPU, {gib:.2f} GiB, report of "
         f"{size:.1f} MB (allowed: {MOST_SECONDS:.0f} s, {MOST_GIB:.0f} GiB)"
     )
     return 0 if seconds < MOST_SECONDS and gib < MOST_GIB else 3
