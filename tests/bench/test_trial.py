@@ -16,6 +16,8 @@ from bench.store import TrialFolder
 from bench.suite import load_suite
 from datasets.clip_cache import ClipCache
 from datasets.synthgym import SynthGymTiny
+from datasets.types import Batch
+from methods.base import Progress, Step
 from methods.fixmatch import FixMatch
 
 
@@ -109,6 +111,24 @@ def test_predictions_that_are_not_finite_are_a_failure_not_a_score(
     record = trial.run_trial(spec, TrialFolder(tmp_path / "nan"))
     assert (record["status"], record["kind"]) == ("failed", "diverged")
     assert "fixmatch" in record["message"]
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_with_term_step_and_method(
+    spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = 5  # the third step after the warm-up
+    original = FixMatch.step
+
+    def spoiled(self: FixMatch, batch: Batch, progress: Progress) -> Step:
+        made = original(self, batch, progress)
+        factor = float("inf") if progress.step == first else 1.0
+        return Step({**made.losses, "unsupervised": factor + made.losses["unsupervised"]})
+
+    monkeypatch.setattr(FixMatch, "step", spoiled)
+    record = trial.run_trial(spec, TrialFolder(tmp_path / "inf"))
+    assert (record["status"], record["kind"]) == ("failed", "diverged")
+    for part in ("loss term 'unsupervised'", "method 'fixmatch'", f"step {first}"):
+        assert part in record["message"]
 
 
 def test_what_decodes_and_splits_is_pinned_by_content_not_by_code() -> None:
