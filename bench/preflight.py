@@ -34,28 +34,28 @@ def refuse_impossible(trials: Sequence[PlannedTrial]) -> None:
         key = repr((spec.method, spec.config, spec.data, spec.labels, spec.backbone, shape))
         if key not in seen:
             seen.add(key)
-            refuse(spec, trial.entry)
+            refuse(spec, f"entry '{trial.entry}'")
 
 
-def refuse(spec: TrialSpec, entry: str) -> None:
+def refuse(spec: TrialSpec, where: str) -> None:
     """That a trial can start.
 
     Raises:
-        UserError: it cannot.
+        UserError: it cannot; the sentence begins with `where`.
     """
     cls, task = plugins.method_class(spec.method), task_of(spec)
-    config = build(cls.Config, spec.config, f"entry '{entry}' (method '{spec.method}')")
+    config = build(cls.Config, spec.config, f"{where} (method '{spec.method}')")
     reason = cls.unsupported(config, task)
     if reason:
-        raise UserError(f"entry '{entry}': method '{spec.method}' cannot run on {spec.cell}: {reason}.")
-    net = build_backbone(spec.backbone)
+        raise UserError(f"{where}: method '{spec.method}' cannot run on {spec.cell}: {reason}.")
     try:
+        net = build_backbone(spec.backbone)
         levels = cls(config, task, lambda: net).sampler().levels
     except UserError:
         raise
     except Exception:  # foreign code: the trial itself will fail with this, and the others go on
         return
-    refuse_clips(net, levels, spec, entry)
+    refuse_clips(net, levels, spec, where)
 
 
 def task_of(spec: TrialSpec) -> TaskInfo:
@@ -73,7 +73,7 @@ def task_of(spec: TrialSpec) -> TaskInfo:
     )
 
 
-def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, entry: str) -> None:
+def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, where: str) -> None:
     """That a backbone reads clips of the protocol's size, by showing it one.
 
     Raises:
@@ -84,7 +84,7 @@ def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, entry: 
     if size % side:
         near = " or ".join(str(n) for n in (size // side * side, (size // side + 1) * side) if n)
         raise UserError(
-            f"entry '{entry}': protocol.size is {size}, but backbone '{name}' cuts clips into patches of "
+            f"{where}: protocol.size is {size}, but backbone '{name}' cuts clips into patches of "
             f"{side} x {side} pixels; write {near}."
         )
     net.eval()
@@ -97,7 +97,7 @@ def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, entry: 
     except Exception as error:  # whatever a net raises on a shape that it cannot read
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(
-            f"entry '{entry}': backbone '{name}' cannot read clips of {size} x {size} pixels "
+            f"{where}: backbone '{name}' cannot read clips of {size} x {size} pixels "
             f"(protocol.size) with {' + '.join(map(str, levels))} frames: {reason}."
         ) from error
 
