@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -80,7 +81,8 @@ def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, where: 
         UserError: it does not, or it would leave a rim of pixels out.
     """
     size, name = spec.protocol.size, spec.backbone.name
-    side = int(net.patch[1]) if getattr(net, "whole_patches", False) else 1  # type: ignore[index]
+    whole = getattr(net, "whole_patches", False)
+    side = cast(tuple[int, int, int], net.patch)[1] if whole else 1
     if size % side:
         near = " or ".join(str(n) for n in (size // side * side, (size // side + 1) * side) if n)
         raise UserError(

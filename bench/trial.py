@@ -117,7 +117,7 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
     several = spec.protocol.evaluation.views * spec.protocol.evaluation.crops > 1
     table = looks.predictions(spec, experiment) if several else experiment.predictions()
     evaluate.write_predictions(table, attempt / store.PREDICTIONS)
-    record = {
+    record: dict[str, Any] = {
         "metrics": evaluate.metrics(table, scene.task.classes),
         "parameters": sum(p.numel() for p in state.method.student.parameters()),
         "warmup_steps": warmup_steps(state.method, spec.protocol.steps),
