@@ -67,7 +67,7 @@ def test_what_cannot_run_is_one_sentence_before_training(bench: Any, change: Any
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        ({"pos_embed": torch.zeros(1, 197, 384)}, ["'pos_embed' has shape", "384", "192"]),
+        ({"cls_token": torch.zeros(1, 1, 384)}, ["'cls_token' has shape", "384", "192"]),
         ({"conv1.weight": torch.zeros(64, 3, 7, 7)}, ["another architecture", "is missing"]),
         ([1, 2, 3], ["no state dict"]),
     ],
