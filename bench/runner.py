@@ -14,6 +14,7 @@ from bench import exit_codes, plugins
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.doctor import machine
 from bench.plan import Choice, PlannedTrial, trial_spec
+from bench.preflight import refuse_impossible, short_clips
 from bench.progress import Ticker
 from bench.render import stamp
 from bench.render.stamp import FILES
@@ -154,10 +155,13 @@ def execute(
     if not todo:
         print(f"all {total} trials are done")
         return Outcome()
+    refuse_impossible(todo)
     write_json(run.path / ENVIRONMENT, {"machine": machine(), "command": sys.argv[1:]})
     for leftover in run.path.glob("trials/*/.attempt-*"):  # of killed runs: the lock says there is no other
         shutil.rmtree(leftover, ignore_errors=True)
     prepare_data(todo)
+    for sentence in short_clips(todo):
+        print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)
     ticker = Ticker(total - len(todo), total)
     with ticker.shown():

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from bench import evaluate, plugins, store
+from bench import budget, evaluate, looks, plugins, store
 from bench.code_hash import code_hash, module_of
 from bench.environment import environment
 from bench.experiment import Experiment, Scene, make_scene, set_determinism
@@ -33,7 +33,9 @@ CHECKPOINT_SECONDS = 300.0
 def trial_code_hash(spec: TrialSpec) -> str:
     """The hash of the code behind a trial."""
     used = [plugins.method_class(spec.method), plugins.backbone_builder(spec.backbone.name)]
-    return code_hash(*(module_of(plugin) for plugin in used))
+    protocol = spec.protocol.evaluation
+    more = ["bench.looks"] if protocol.views * protocol.crops > 1 else []
+    return code_hash(*(module_of(plugin) for plugin in used), *more)
 
 
 def run_trial(spec: TrialSpec, folder: TrialFolder, resume: bool = True) -> dict[str, Any]:
@@ -112,9 +114,10 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
 
         experiment.train(write, lambda: saver.look(experiment))
     before = time.perf_counter()
-    table = experiment.predictions()
+    several = spec.protocol.evaluation.views * spec.protocol.evaluation.crops > 1
+    table = looks.predictions(spec, experiment) if several else experiment.predictions()
     evaluate.write_predictions(table, attempt / store.PREDICTIONS)
-    return {
+    record: dict[str, Any] = {
         "metrics": evaluate.metrics(table, scene.task.classes),
         "parameters": sum(p.numel() for p in state.method.student.parameters()),
         "warmup_steps": warmup_steps(state.method, spec.protocol.steps),
@@ -133,6 +136,8 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
         "energy_joules": meter.energy_joules(),
         "environment": environment(spec),
     }
+    record["step_cost"] = budget.recorded(state.method, scene, spec.protocol, spec.seed)
+    return record
 
 
 def prepare_scene(spec: TrialSpec) -> tuple[Scene, str]:

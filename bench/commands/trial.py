@@ -29,10 +29,12 @@ def trial(
     found = _read(spec)
     from bench import exit_codes
     from bench.plan import PlannedTrial
+    from bench.preflight import refuse
     from bench.progress import result_line
     from bench.store import RunFolder
     from bench.trial import run_trial
 
+    refuse(found, str(spec))
     folder = RunFolder(out / "single").trial(found.id)
     record = run_trial(found, folder)
     planned = PlannedTrial(
