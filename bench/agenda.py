@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench import plugins, readers
+from bench.failures import INFRASTRUCTURE
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, without_bound
-from bench.store import LOST_WORKER, RunFolder, TrialFolder
+from bench.store import RunFolder, TrialFolder
 from bench.suite import Entry, LoadedSuite, Section
 from bench.trial import trial_code_hash
 from datasets.errors import UserError, unknown_name
@@ -118,7 +119,7 @@ def _state(folder: TrialFolder, code: str) -> State:
     if done is not None:
         return "done" if done.get("code_hash") == code else "stale"
     failed = folder.failed()
-    if failed is None or failed.get("kind") == LOST_WORKER or failed.get("code_hash") != code:
+    if failed is None or failed.get("kind") in INFRASTRUCTURE or failed.get("code_hash") != code:
         return "missing"
     return "failed"
 
