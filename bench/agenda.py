@@ -12,7 +12,7 @@ from bench.failures import INFRASTRUCTURE
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, without_bound
 from bench.store import RunFolder, TrialFolder
 from bench.suite import Entry, LoadedSuite, Section
-from bench.trial import trial_code_hash
+from bench.trial_code import trial_code_hash
 from datasets.errors import UserError, unknown_name
 
 State = Literal["done", "stale", "failed", "missing"]

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from bench.metrics import all_metrics
 from bench.plan import PlannedTrial
 from bench.predictions import CURE, Predictions, read_predictions
+from bench.schema import check_schema
 from bench.spec import TrialSpec
 from bench.store import DONE, PREDICTIONS, RunFolder, TrialFolder
 from datasets.errors import UserError
@@ -130,6 +131,7 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
             f"{path}: is the plan of suite '{plan['suite']}', not of '{suite}'; records of different suites "
             "are never mixed: name that suite with --suite, or another folder with --out."
         )
+    check_schema(plan, path)
     trials: list[PlannedTrial] = []
     places: set[tuple[str, str, str, int]] = set()
     for position, item in enumerate(plan["trials"]):

@@ -191,6 +191,11 @@ class TrialFolder:
         for record in (DONE, FAILED, ERROR):
             (self.path / record).unlink(missing_ok=True)
 
+    def forget_failure(self) -> None:
+        """Takes back the record of a failure, so that what is there after an attempt is of that attempt."""
+        for record in (FAILED, ERROR):
+            (self.path / record).unlink(missing_ok=True)
+
     def publish_done(self, attempt: Path, record: Mapping[str, Any]) -> None:
         """Moves the attempt's files into place and then declares the trial done.
 

@@ -15,7 +15,6 @@ import torch
 
 from bench import evaluate, failures, plugins, store
 from bench.checkpoints import Checkpoints, remove_checkpoints
-from bench.code_hash import code_hash, module_of
 from bench.environment import environment
 from bench.experiment import Experiment, Scene, make_scene, set_determinism
 from bench.meter import Meter
@@ -23,6 +22,7 @@ from bench.preemption import Notice, noticed
 from bench.spec import TrialSpec
 from bench.store import LostLeaseError, TrialFolder
 from bench.train import warmup_steps
+from bench.trial_code import trial_code_hash
 from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
 from datasets.splits import make_split
@@ -46,12 +46,6 @@ class Manner:
     checkpoint_seconds: float | None = None
 
 
-def trial_code_hash(spec: TrialSpec) -> str:
-    """The hash of the code behind a trial."""
-    used = [plugins.method_class(spec.method), plugins.backbone_builder(spec.backbone.name)]
-    return code_hash(*(module_of(plugin) for plugin in used))
-
-
 def run_trial(spec: TrialSpec, folder: TrialFolder, manner: Manner | None = None) -> dict[str, Any]:
     """Runs a trial and files its record; a failure of the trial is a record too.
 
@@ -72,9 +66,10 @@ def run_trial(spec: TrialSpec, folder: TrialFolder, manner: Manner | None = None
     base = _base(spec)
     other = folder.holder() if manner.wait else None
     with folder.attempt(wait=manner.wait) as attempt, noticed() as notice:
-        done = folder.done() if other is not None else None
-        if done is not None and done.get("code_hash") == base["code_hash"]:
-            return done  # whom we waited for has finished it
+        done = finished(spec, folder) if other is not None else None
+        if done is not None:
+            return done  # by whom we waited for
+        folder.forget_failure()
         try:
             store.write_json(folder.path / store.SPEC, base["spec"])
             record = {**base, **_run(spec, folder, attempt, manner, notice), "status": "done"}
@@ -87,6 +82,12 @@ def run_trial(spec: TrialSpec, folder: TrialFolder, manner: Manner | None = None
             return _failed(spec, folder, attempt, base, error)
         remove_checkpoints(folder.path)
         return record
+
+
+def finished(spec: TrialSpec, folder: TrialFolder) -> dict[str, Any] | None:
+    """The record of a trial that today's code has finished, or None."""
+    done = folder.done()
+    return done if done is not None and done.get("code_hash") == trial_code_hash(spec) else None
 
 
 def _failed(
