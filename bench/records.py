@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from bench.metrics import all_metrics
 from bench.plan import PlannedTrial
 from bench.predictions import CURE, Predictions, Texts, read_predictions
+from bench.schema import check_schema
 from bench.spec import TrialSpec
 from bench.store import DONE, METRICS, PREDICTIONS, RunFolder, TrialFolder
 from bench.training_log import TrainingLog, read_log
@@ -142,6 +143,7 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
             f"{path}: is the plan of suite '{plan['suite']}', not of '{suite}'; records of different suites "
             "are never mixed: name that suite with --suite, or another folder with --out."
         )
+    check_schema(plan, path)
     trials: list[PlannedTrial] = []
     places: set[tuple[str, str, str, int]] = set()
     for position, item in enumerate(plan["trials"]):

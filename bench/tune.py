@@ -74,7 +74,7 @@ def tune_suite(
     target = options.to or _named_file(loaded)
     before = _earlier_search(loaded, tuning, effort, target)
     run = RunFolder(options.out / f"{loaded.suite.name}-tune")
-    with run.lock():
+    with run.lock(wait=options.wait):
         check_entries(section, f"{loaded.path}: sections.{name}")
         candidates = [
             candidate
