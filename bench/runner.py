@@ -231,9 +231,19 @@ def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
     data, labels = trial.cell.split("@")
     tuned = loaded.tuned_entry(entry.label)
     try:
-        return trial_spec(section, entry, tuned, data, labels, trial.seed, trial.spec.device) == trial.spec
+        again = trial_spec(
+            section,
+            entry,
+            tuned,
+            data,
+            labels,
+            trial.seed,
+            trial.spec.device,
+            allow_empty_classes=trial.spec.allow_empty_classes,
+        )
     except (UserError, OSError):  # its lists have vanished, or the method no longer takes these settings
         return False
+    return again == trial.spec
 
 
 def report_folder(loaded: LoadedSuite, out: Path, to: Path | None, run: RunFolder) -> Path:

@@ -19,6 +19,7 @@ def run(
     out: options.Out = Path("runs"),
     to: options.To = None,
     limit_steps: options.LimitSteps = None,
+    allow_empty_classes: options.AllowEmptyClasses = False,
     max_concurrent: options.MaxConcurrent = None,
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
@@ -58,7 +59,7 @@ def run(
     return runner.run_suite(
         loaded,
         runner.Options(
-            choice=options.choice(methods, data, seeds, full, limit_steps),
+            choice=options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes),
             out=out,
             to=to,
             settings=Settings(
@@ -82,6 +83,7 @@ def plan(
     full: options.Full = False,
     out: options.Out = Path("runs"),
     limit_steps: options.LimitSteps = None,
+    allow_empty_classes: options.AllowEmptyClasses = False,
     plugin: options.Plugins = None,
     specs: Annotated[
         Path | None, typer.Option("--specs", help="Write every trial's specification as DIR/ID.json.")
@@ -99,7 +101,7 @@ def plan(
     from bench.agenda import extended, make_agenda, survey
     from bench.store import write_json
 
-    chosen = options.choice(methods, data, seeds, full, limit_steps)
+    chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes)
     loaded = extended(loaded, chosen.methods or ())
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
