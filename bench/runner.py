@@ -18,6 +18,7 @@ from bench.progress import Ticker
 from bench.render import stamp
 from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, run_trials
+from bench.split_folder import keep_splits
 from bench.store import RunFolder, read_json, write_json
 from bench.suite import LoadedSuite
 from datasets.clip_cache import ClipCache
@@ -63,6 +64,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         states = survey(agenda.trials, run)
         todo = to_do(agenda.trials, states, options)
         write_plan(loaded, agenda, run)
+        keep_splits((trial.spec for trial in agenda.trials), run.path)
         outcome = execute(agenda.trials, todo, run, options.settings)
         kept = sum(state == "failed" for state in states.values()) if not options.retry_failed else 0
         if kept:

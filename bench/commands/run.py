@@ -86,7 +86,8 @@ def plan(
     allow_empty_classes: options.AllowEmptyClasses = False,
     plugin: options.Plugins = None,
     specs: Annotated[
-        Path | None, typer.Option("--specs", help="Write every trial's specification as DIR/ID.json.")
+        Path | None,
+        typer.Option("--specs", help="Write every trial's specification as DIR/ID.json, and their splits."),
     ] = None,
 ) -> int:
     """Show what a run would do: every trial, and whether it is done, stale, failed or missing.
@@ -99,6 +100,7 @@ def plan(
     options.load_plugins(plugin)
     from bench import runner
     from bench.agenda import extended, make_agenda, survey
+    from bench.split_folder import keep_splits
     from bench.store import write_json
 
     chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes)
@@ -110,6 +112,8 @@ def plan(
         print(f"{trial.spec.id} {states[trial.spec.id]:7} {trial.line}")
         if specs is not None:
             write_json(specs / f"{trial.spec.id}.json", trial.spec.model_dump(mode="json"))
+    if specs is not None:
+        keep_splits((trial.spec for trial in agenda.trials), specs)
     counts = [
         f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
     ]

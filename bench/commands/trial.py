@@ -30,9 +30,11 @@ def trial(
     from bench import exit_codes
     from bench.plan import PlannedTrial
     from bench.progress import result_line
+    from bench.split_folder import check_split
     from bench.store import RunFolder
     from bench.trial import run_trial
 
+    check_split(found, spec)
     folder = RunFolder(out / "single").trial(found.id)
     record = run_trial(found, folder)
     planned = PlannedTrial(
