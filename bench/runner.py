@@ -6,11 +6,11 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import exit_codes, plugins
+from bench import exit_codes, leaks, plugins, presence
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.doctor import machine
 from bench.plan import Choice, PlannedTrial, trial_spec
@@ -88,7 +88,9 @@ def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
 
 
 def announce(agenda: Agenda) -> None:
-    """Prints the banner, the sections that wait and the data sets that are missing."""
+    """Prints which data sets are here and which are missing, the sections that wait, and the banner."""
+    for name in agenda.present:
+        print(presence.here(name))
     for name, command in agenda.absent.items():
         print(f"data set '{name}' is not on this machine; add it with: {command}")
     for name in agenda.unbound:
@@ -187,6 +189,8 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
         "classes": class_names(trials),
         "trials": [trial.model_dump(mode="json") for trial in trials],
     }
+    if found := audits(trials):
+        plan["audit"] = found
     with contextlib.suppress(OSError, ValueError):
         if read_json(run.path / PLAN) == plan:  # its time tells whether the report is up to date
             return
@@ -198,6 +202,13 @@ def class_names(trials: Sequence[PlannedTrial]) -> dict[str, list[str]]:
     return {
         name: list(plugins.dataset(name).table().classes) for name in sorted({t.spec.data for t in trials})
     }
+
+
+def audits(trials: Sequence[PlannedTrial]) -> dict[str, list[dict[str, Any]]]:
+    """What is wrong with the data sets of these trials, for the footnotes of their boards."""
+    names = sorted({trial.spec.data for trial in trials})
+    found = {name: [asdict(each) for each in leaks.footnotes(name)] for name in names}
+    return {name: findings for name, findings in found.items() if findings}
 
 
 def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder) -> list[PlannedTrial]:

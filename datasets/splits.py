@@ -66,8 +66,9 @@ def make_split(table: ClipTable, labels: str, seed: int, allow_empty_classes: bo
         count, share = _budget(labels)
         places = labeled_subset(table, count, share, seed, allow_empty_classes)
         drawn = tuple(pool[place] for place in places)
-    validation = table.validation or _carve(drawn, table, seed)
-    held = {clip.key for clip in validation} if not table.validation else set()
+    given = usable_validation(table)
+    validation = given or _carve(drawn, table, seed)
+    held = {clip.key for clip in validation} if not given else set()
     return split_of(
         table,
         labeled=[clip for clip in drawn if clip.key not in held],
@@ -76,6 +77,12 @@ def make_split(table: ClipTable, labels: str, seed: int, allow_empty_classes: bo
         ],
         validation=validation,
     )
+
+
+def usable_validation(table: ClipTable) -> tuple[ClipRef, ...]:
+    """The validation list of a data set; none where it is the test list, on which nothing may be chosen."""
+    same = {clip.key for clip in table.validation} == {clip.key for clip in table.test}
+    return () if same else table.validation
 
 
 def labeled_subset(

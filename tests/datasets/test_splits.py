@@ -104,6 +104,14 @@ def test_validation_of_the_data_set_is_used_as_it_is() -> None:
     assert len(split.labeled) == 40
 
 
+def test_a_validation_list_that_is_the_test_list_is_not_used() -> None:
+    pool = table([40, 40])
+    same = table([40, 40], validation=pool.test[::-1])
+    assert make_split(same, "5", 0) == make_split(pool, "5", 0)
+    assert make_split(same, "5", 0).validation == ()
+    assert make_split(same, "20", 0).validation == make_split(pool, "20", 0).validation != ()
+
+
 def test_the_unlabeled_pool_is_the_training_list_or_the_unlabeled_list() -> None:
     assert set(make_split(table([9, 9]), "2", 0).unlabeled) == set(table([9, 9]).train)
     pinned = table([2, 3], unlabeled=refs([5, 5], "unlabeled"))
