@@ -33,7 +33,8 @@ class Held:
 class Agenda:
     """Trials to run, what to tell about them, sections that wait, and data sets that are missing.
 
-    `absent` maps a data set to the command that adds it.  `unbound` are data sets whose bound is left out,
+    `present` are the real data sets that are here; `absent` maps one that is not to the command that adds it.
+    `unbound` are data sets whose bound is left out,
     since not all of their labels are known.
     """
 
@@ -41,6 +42,7 @@ class Agenda:
     banner: tuple[str, ...] = ()
     held: tuple[Held, ...] = ()
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    present: tuple[str, ...] = ()
     unbound: tuple[str, ...] = ()
 
 
@@ -80,7 +82,14 @@ def make_agenda(
         embedded = embedded or (section.embedded and bool(planned) and choice.data is None)
         trials += planned
     banner = _banner(here, device) if embedded and real else ()
-    return Agenda(tuple(trials), banner, tuple(held), {} if choice.data else _absent(loaded), tuple(unbound))
+    return Agenda(
+        tuple(trials),
+        banner,
+        tuple(held),
+        {} if choice.data else _absent(loaded),
+        () if choice.data else _present(loaded),
+        tuple(unbound),
+    )
 
 
 def extended(loaded: LoadedSuite, methods: Iterable[str]) -> LoadedSuite:
@@ -186,6 +195,11 @@ def _absent(loaded: LoadedSuite) -> dict[str, str]:
     for section in loaded.suite.sections.values():
         found.update({name: how_to_add(name) for name, here in presence(section).items() if not here})
     return found
+
+
+def _present(loaded: LoadedSuite) -> tuple[str, ...]:
+    real = [section for section in loaded.suite.sections.values() if not section.embedded]
+    return tuple(dict.fromkeys(name for each in real for name, here in presence(each).items() if here))
 
 
 def how_to_add(name: str) -> str:

@@ -1,5 +1,6 @@
 """Trial folders.  `done.json` is the truth; everything else can be rebuilt.
 
+    RUNS/<suite>/{plan.json, env.json, splits/}
     RUNS/<suite>/trials/<id>/{spec.json, metrics.jsonl, predictions.parquet, checkpoint-*.pt, error.txt,
                               failed.json, done.json}
 

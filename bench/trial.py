@@ -201,7 +201,7 @@ def prepare_scene(spec: TrialSpec) -> tuple[Scene, str]:
     """
     data = plugins.dataset(spec.data)
     table = data.table()
-    split = make_split(table, spec.labels, spec.seed)
+    split = make_split(table, spec.labels, spec.seed, spec.allow_empty_classes)
     if split.hash != spec.split_hash:
         raise UserError(
             f"data set '{spec.data}' has changed since trial {spec.id} was planned (split "

@@ -47,6 +47,12 @@ LimitSteps = Annotated[
         "--limit-steps", min=1, help="Train for N steps at most; bars the trials from leaderboards."
     ),
 ]
+AllowEmptyClasses = Annotated[
+    bool,
+    typer.Option(
+        "--allow-empty-classes", help="Classes with too few clips for a label budget keep what they have."
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs; the suite's is inside.")]
 To = Annotated[Path | None, typer.Option("--to", help="Folder of the report.")]
 Plugins = Annotated[
@@ -105,7 +111,12 @@ def names(text: str | None, option: str) -> list[str] | None:
 
 
 def choice(
-    methods: str | None, data: str | None, seeds: str | None, full: bool, limit_steps: int | None
+    methods: str | None,
+    data: str | None,
+    seeds: str | None,
+    full: bool,
+    limit_steps: int | None,
+    allow_empty_classes: bool = False,
 ) -> Choice:
     """What of a suite was asked for.
 
@@ -125,6 +136,7 @@ def choice(
         seeds=numbers,
         full=full,
         limit_steps=limit_steps,
+        allow_empty_classes=allow_empty_classes,
     )
 
 

@@ -40,10 +40,12 @@ def trial(
     from bench.preemption import Preempted
     from bench.preflight import refuse
     from bench.progress import result_line
+    from bench.split_folder import check_split
     from bench.store import RunFolder
     from bench.trial import Manner, finished, run_trial
 
     refuse(found, str(spec))
+    check_split(found, spec)
     folder = RunFolder(out / "single").trial(found.id)
     manner = Manner(wait=wait, timeout=trial_timeout)
     try:
