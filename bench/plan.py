@@ -45,6 +45,7 @@ class Choice:
     their entries but a bound; the baseline comes along.
     `data`: data sets; a registered set that the suite does not name runs the embedded section's recipe.
     `limit_steps` cuts every budget and bars the trials from leaderboards.
+    `embedded`: rendered data alone, whatever else is on this machine.
     """
 
     methods: Sequence[str] | None = None
@@ -52,6 +53,7 @@ class Choice:
     seeds: tuple[int, ...] | None = None
     full: bool = False
     limit_steps: int | None = None
+    embedded: bool = False
 
 
 @cache

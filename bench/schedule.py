@@ -64,12 +64,14 @@ class Settings:
     """How many trials at once and what each gets; None is decided from the machine and the protocol.
 
     `address`: of a running Ray cluster, or "auto"; None starts Ray on this machine for this run.
+    `keep_weights`: trials file their evaluated models.
     """
 
     max_concurrent: int | None = None
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
     address: str | None = None
+    keep_weights: bool = False
 
 
 @dataclass
@@ -177,14 +179,16 @@ def work(job: Mapping[str, Any]) -> str:
     """Runs one trial in a worker.
 
     Args:
-        job: the specification as JSON (`spec`), its folder (`folder`), variables to set (`environment`).
+        job: the specification as JSON (`spec`), its folder (`folder`), variables to set (`environment`), and
+            whether to file the model (`keep_weights`).
 
     Returns:
         A sentence about a mistake of the user, or "".
     """
     os.environ.update(job["environment"])
     try:
-        run_trial(TrialSpec.model_validate_json(job["spec"]), TrialFolder(Path(job["folder"])))
+        spec = TrialSpec.model_validate_json(job["spec"])
+        run_trial(spec, TrialFolder(Path(job["folder"])), keep_weights=job.get("keep_weights", False))
     except UserError as error:
         return str(error) or "unknown mistake"
     finally:
@@ -322,6 +326,7 @@ def _tune(board: _Board, need: Mapping[str, Mapping[str, float]], settings: Sett
             "spec": trial.spec.canonical(),
             "folder": str(board.run.trial(trial_id).path.resolve()),
             "environment": environment,
+            "keep_weights": settings.keep_weights,
         }
         for trial_id, trial in board.planned.items()
     ]

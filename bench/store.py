@@ -1,7 +1,7 @@
 """Trial folders.  `done.json` is the truth; everything else can be rebuilt.
 
     RUNS/<suite>/trials/<id>/{spec.json, metrics.jsonl, predictions.parquet, checkpoint.pt, error.txt,
-                              failed.json, done.json}
+                              model.safetensors (if asked for), failed.json, done.json}
 
 An attempt writes into a folder of its own and publishes file by file, `done.json` last, each by an atomic
 rename.  So a trial is either done, with everything in place, or not done.
@@ -32,6 +32,7 @@ LOST_WORKER = "lost worker"
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PREDICTIONS, METRICS, CHECKPOINT, ERROR = "predictions.parquet", "metrics.jsonl", "checkpoint.pt", "error.txt"
+WEIGHTS = "model.safetensors"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -128,6 +129,10 @@ class TrialFolder:
             "predictions_bytes": predictions.stat().st_size,
             "predictions_sha256": sha256(predictions),
         }
+        if (attempt / WEIGHTS).is_file():
+            record["weights_sha256"] = sha256(attempt / WEIGHTS)
+        else:
+            (self.path / WEIGHTS).unlink(missing_ok=True)  # of an earlier training
         self._move(attempt)
         write_json(self.path / DONE, record)
         for stale in (FAILED, ERROR, CHECKPOINT):

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from bench import evaluate, plugins, store
+from bench import evaluate, initial_weights, kept_weights, plugins, store
 from bench.code_hash import code_hash, module_of
 from bench.environment import environment
-from bench.experiment import Experiment, Scene, make_scene, set_determinism
+from bench.experiment import Experiment, Scene, evaluated_model, make_scene, set_determinism
 from bench.meter import Meter
 from bench.spec import TrialSpec
 from bench.store import TrialFolder
@@ -36,13 +36,16 @@ def trial_code_hash(spec: TrialSpec) -> str:
     return code_hash(*(module_of(plugin) for plugin in used))
 
 
-def run_trial(spec: TrialSpec, folder: TrialFolder, resume: bool = True) -> dict[str, Any]:
+def run_trial(
+    spec: TrialSpec, folder: TrialFolder, resume: bool = True, keep_weights: bool = False
+) -> dict[str, Any]:
     """Runs a trial and files its record; a failure of the trial is a record too.
 
     Args:
         spec: the trial.
         folder: its folder.
         resume: continue from a checkpoint in the folder, if there is one.
+        keep_weights: file the evaluated model too.
 
     Returns:
         The record: `status` is "done" or "failed".
@@ -54,7 +57,7 @@ def run_trial(spec: TrialSpec, folder: TrialFolder, resume: bool = True) -> dict
         store.write_json(folder.path / store.SPEC, spec.model_dump(mode="json"))
         base = {"id": spec.id, "spec": spec.model_dump(mode="json"), "code_hash": trial_code_hash(spec)}
         try:
-            record = {**base, **_run(spec, folder, attempt, resume), "status": "done"}
+            record = {**base, **_run(spec, folder, attempt, resume, keep_weights), "status": "done"}
         except UserError:
             raise
         except Exception as error:  # the boundary: whatever a method raises becomes the trial's record
@@ -87,7 +90,9 @@ def failure_kind(error: Exception) -> str:
     return "exception"
 
 
-def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> dict[str, Any]:
+def _run(
+    spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool, keep_weights: bool
+) -> dict[str, Any]:
     started = time.perf_counter()
     meter = Meter(torch.device(spec.device))
     set_determinism(spec)
@@ -114,8 +119,11 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
     before = time.perf_counter()
     table = experiment.predictions()
     evaluate.write_predictions(table, attempt / store.PREDICTIONS)
+    if keep_weights:
+        kept_weights.save(evaluated_model(spec, state), attempt / store.WEIGHTS)
     return {
         "metrics": evaluate.metrics(table, scene.task.classes),
+        "initial_weights": initial_weights.statement(spec.backbone),
         "parameters": sum(p.numel() for p in state.method.student.parameters()),
         "warmup_steps": warmup_steps(state.method, spec.protocol.steps),
         "checkpoint_step": experiment.checkpoint_step,

@@ -41,6 +41,9 @@ Data = Annotated[
 ]
 Seeds = Annotated[str | None, typer.Option("--seeds", help="As 0-4 or 0,2,5-7.", metavar="SEEDS")]
 Full = Annotated[bool, typer.Option("--full", help="Everything, where a plain run does a quick part.")]
+Embedded = Annotated[
+    bool, typer.Option("--embedded", help="The rendered form alone, whatever data are on this machine.")
+]
 LimitSteps = Annotated[
     int | None,
     typer.Option(
@@ -69,6 +72,15 @@ Address = Annotated[
     str | None,
     typer.Option("--address", help="A running Ray cluster, or 'auto'; --out must be a shared folder."),
 ]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        "--init", help="What nets start from instead of the suite's weights: 'random', a file or a name."
+    ),
+]
+KeepWeights = Annotated[
+    bool, typer.Option("--keep-weights", help="Keep each evaluated model, for `bench features`.")
+]
 StaleTrials = Annotated[
     Stale | None,
     typer.Option("--stale", help="Run trials of changed code again, or keep their results."),
@@ -92,7 +104,12 @@ def names(text: str | None, option: str) -> list[str] | None:
 
 
 def choice(
-    methods: str | None, data: str | None, seeds: str | None, full: bool, limit_steps: int | None
+    methods: str | None,
+    data: str | None,
+    seeds: str | None,
+    full: bool,
+    limit_steps: int | None,
+    embedded: bool = False,
 ) -> Choice:
     """What of a suite was asked for.
 
@@ -112,6 +129,7 @@ def choice(
         seeds=numbers,
         full=full,
         limit_steps=limit_steps,
+        embedded=embedded,
     )
 
 

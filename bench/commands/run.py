@@ -16,6 +16,7 @@ def run(
     data: options.Data = None,
     seeds: options.Seeds = None,
     full: options.Full = False,
+    embedded: options.Embedded = False,
     out: options.Out = Path("runs"),
     to: options.To = None,
     limit_steps: options.LimitSteps = None,
@@ -23,6 +24,8 @@ def run(
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
     address: options.Address = None,
+    init: options.Init = None,
+    keep_weights: options.KeepWeights = False,
     plugin: options.Plugins = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also run what needs a GPU on a machine without one.")
@@ -50,15 +53,16 @@ def run(
     loaded = load_suite(suite)
     options.load_plugins(plugin)
     from bench import runner
+    from bench.initial_weights import starting_from
     from bench.leaks import refuse_leaks
     from bench.schedule import Settings
 
     named = [task.data for section in loaded.suite.sections.values() for task in section.tasks]
     refuse_leaks(options.names(data, "--data") or named, accept_leak or ())
     return runner.run_suite(
-        loaded,
+        starting_from(loaded, init),
         runner.Options(
-            choice=options.choice(methods, data, seeds, full, limit_steps),
+            choice=options.choice(methods, data, seeds, full, limit_steps, embedded),
             out=out,
             to=to,
             settings=Settings(
@@ -66,6 +70,7 @@ def run(
                 cpus_per_trial=cpus_per_trial,
                 gpus_per_trial=gpus_per_trial,
                 address=address,
+                keep_weights=keep_weights,
             ),
             yes=yes,
             stale=None if stale is None else stale.value,
@@ -80,8 +85,10 @@ def plan(
     data: options.Data = None,
     seeds: options.Seeds = None,
     full: options.Full = False,
+    embedded: options.Embedded = False,
     out: options.Out = Path("runs"),
     limit_steps: options.LimitSteps = None,
+    init: options.Init = None,
     plugin: options.Plugins = None,
     specs: Annotated[
         Path | None, typer.Option("--specs", help="Write every trial's specification as DIR/ID.json.")
@@ -97,10 +104,11 @@ def plan(
     options.load_plugins(plugin)
     from bench import runner
     from bench.agenda import extended, make_agenda, survey
+    from bench.initial_weights import starting_from
     from bench.store import write_json
 
-    chosen = options.choice(methods, data, seeds, full, limit_steps)
-    loaded = extended(loaded, chosen.methods or ())
+    chosen = options.choice(methods, data, seeds, full, limit_steps, embedded)
+    loaded = extended(starting_from(loaded, init), chosen.methods or ())
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
     states = survey(agenda.trials, runner.run_folder(loaded, out, chosen))

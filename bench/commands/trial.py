@@ -19,6 +19,7 @@ def trial(
     out: Annotated[
         Path, typer.Option("--out", help="Folder of runs; the trial's is OUT/single/trials/ID.")
     ] = Path("runs"),
+    keep_weights: options.KeepWeights = False,
     plugin: options.Plugins = None,
 ) -> int:
     """Run one trial here: no Ray, and no video decoder when the clips are cached.
@@ -34,7 +35,7 @@ def trial(
     from bench.trial import run_trial
 
     folder = RunFolder(out / "single").trial(found.id)
-    record = run_trial(found, folder)
+    record = run_trial(found, folder, keep_weights=keep_weights)
     planned = PlannedTrial(
         section="single", entry=found.method, role="competitor", cell=found.cell, seed=found.seed, spec=found
     )

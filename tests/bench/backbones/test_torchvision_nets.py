@@ -35,7 +35,7 @@ ANY = ["r3d_18", "mc3_18", "r2plus1d_18", "mvit_v2_s", "swin3d_t"]
 def without_values(name: str) -> nn.Module:
     """The net on the meta device: shapes are computed, numbers are not, so that it costs nothing."""
     with torch.device("meta"):
-        return plugins.backbone_builder(name)()
+        return plugins.backbone_builder(name)().eval()
 
 
 @pytest.mark.parametrize("name", DIMS)
