@@ -1,7 +1,8 @@
 """Trial folders.  `done.json` is the truth; everything else can be rebuilt.
 
     RUNS/<suite>/trials/<id>/{spec.json, metrics.jsonl, predictions.parquet, checkpoint.pt, error.txt,
-                              model.safetensors (if asked for), failed.json, done.json}
+                              teacher.parquet (of methods that tell), model.safetensors (if asked for),
+                              failed.json, done.json}
 
 An attempt writes into a folder of its own and publishes file by file, `done.json` last, each by an atomic
 rename.  So a trial is either done, with everything in place, or not done.

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from bench import evaluate, initial_weights, kept_weights, plugins, store
+from bench import evaluate, initial_weights, kept_weights, plugins, store, teacher
 from bench.code_hash import code_hash, module_of
 from bench.environment import environment
 from bench.experiment import Experiment, Scene, evaluated_model, make_scene, set_determinism
@@ -119,6 +119,9 @@ def _run(
     before = time.perf_counter()
     table = experiment.predictions()
     evaluate.write_predictions(table, attempt / store.PREDICTIONS)
+    told = teacher.look(spec, scene, state.method)
+    if told is not None:
+        told.to_parquet(attempt / teacher.FILE, index=False)
     if keep_weights:
         kept_weights.save(evaluated_model(spec, state), attempt / store.WEIGHTS)
     return {
