@@ -75,6 +75,12 @@ class Record:
     folder: TrialFolder | None = None
 
     @cached_property
+    def settings(self) -> str:
+        """SHA-256 of all that an entry fixes: everything but data set, label budget, split and seed."""
+        fixed = self.spec.model_dump(mode="json", exclude={"data", "labels", "split_hash", "seed"})
+        return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
     def log(self) -> TrainingLog | None:
         """Its metrics log; None where it is not finished or kept none.
 
@@ -195,7 +201,7 @@ def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record
     for planned in trials:
         trial = planned.spec.id
         if trial not in read:
-            read[trial] = _record(planned, run.trial(trial), lists)
+            read[trial] = _record(planned, trial, run.trial(trial), lists)
         records.append(replace(read[trial], planned=planned))
     return tuple(records)
 
@@ -229,7 +235,7 @@ def _planned(item: Any, place: str) -> PlannedTrial:
         raise UserError(f"{place}.{name}: {first['msg']}; run the same command again.") from error
 
 
-def _record(planned: PlannedTrial, folder: TrialFolder, lists: _Lists) -> Record:
+def _record(planned: PlannedTrial, trial: str, folder: TrialFolder, lists: _Lists) -> Record:
     done = folder.done()
     if done is None:
         failed = folder.failed()
@@ -239,10 +245,10 @@ def _record(planned: PlannedTrial, folder: TrialFolder, lists: _Lists) -> Record
         message = " ".join(str(failed.get("message", "")).split())
         cause = f"{kind}: {message}" if message else kind
         return Record(planned, "diverged" if kind == "diverged" else "failed", cause, folder=folder)
-    if done.get("id", planned.spec.id) != planned.spec.id:
+    if done.get("id", trial) != trial:
         raise UserError(
             f"{folder.path / DONE}: is the record of trial {done['id']}, but lies in the folder of "
-            f"{planned.spec.id}; records of different trials are never mixed: delete the folder and run the "
+            f"{trial}; records of different trials are never mixed: delete the folder and run the "
             "same command again."
         )
     found = read_predictions(folder.path / PREDICTIONS, lists.texts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ from bench.costs import Costs, spent, total
 from bench.metrics import MEANING
 from bench.render import words
 from bench.render.words import NONE
-from bench.spec import TrialSpec
 from bench.stats import expected_best_of_k
 from bench.suite import LoadedSuite, TunedEntry
 from bench.training_log import mean_of, pseudo_labels
@@ -208,14 +205,8 @@ def hashes(row: Row) -> str:
     """First digits of the hashes of the code and of the settings of its trials."""
     done = [record for record in row.records if record.done]
     code = sorted({str(record.done.get("code_hash", "unknown"))[:DIGITS] for record in done})
-    settings = sorted({_settings(record.spec)[:DIGITS] for record in row.records})
+    settings = sorted({record.settings[:DIGITS] for record in row.records})
     return f"{', '.join(code) or NONE} / {', '.join(settings)}"
-
-
-def _settings(spec: TrialSpec) -> str:
-    """Hash of all that a row fixes: everything but data set, label budget, split and seed."""
-    fixed = spec.model_dump(mode="json", exclude={"data", "labels", "split_hash", "seed"})
-    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
 def _detectable(row: Row) -> str:
