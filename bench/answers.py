@@ -60,13 +60,14 @@ def by_probe(
         )
     named = index[index["label"] >= 0]
     class_of = {plain(text): int(c) for text, c in zip(named["class_name"], named["label"], strict=True)}
-    chosen = [[_class(option, class_of, each.place) for option in each.options] for each in questions]
+    names = sorted(set(named["class_name"]))
+    chosen = [[_class(option, class_of, names, each.place) for option in each.options] for each in questions]
     x, label = features.named(name), index["label"].to_numpy(np.int64)
     probs = class_probabilities(probe, x[fit], label[fit], x[rows], int(label.max()) + 1)
     return marked(probe, questions, [row[classes] for row, classes in zip(probs, chosen, strict=True)])
 
 
-def _class(option: str, class_of: dict[str, int], place: str) -> int:
+def _class(option: str, class_of: dict[str, int], names: Sequence[str], place: str) -> int:
     if plain(option) not in class_of:
-        raise unknown_name("class", option, class_of, f"{place}: a probe answers with classes")
+        raise unknown_name("class", option, names, f"{place}: a probe answers with classes")
     return class_of[plain(option)]

@@ -8,6 +8,7 @@ may stand for `clip`; `id` may be left out.
 
 from __future__ import annotations
 
+import difflib
 import json
 import string
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 
 from bench.feature_files import Features
 from datasets.draws import generator
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError
 
 LETTERS = string.ascii_uppercase
 DEFAULT_QUESTION = "Which action does the video show?"
@@ -121,7 +122,9 @@ def rows_of(questions: Sequence[Question], features: Features) -> list[int]:
                 raise UserError(
                     f"{each.place}: clip '{each.clip}' cannot be decoded; leave its question out."
                 )
-            raise unknown_name("clip", each.clip, rows, each.place)
+            near = difflib.get_close_matches(each.clip, list(rows), 1, 0.5)
+            hint = f"; did you mean '{near[0]}'?" if near else "."  # not all of them: there are thousands
+            raise UserError(f"{each.place}: the features have no clip '{each.clip}'{hint}")
     return [int(rows[each.clip]) for each in questions]
 
 

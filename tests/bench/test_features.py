@@ -185,9 +185,9 @@ def test_unknown_clips_classes_and_features_offer_the_nearest(tmp_path: Path) ->
     def asked(clip: str, *options: str) -> list[Question]:
         return [Question("q", clip, "?", options, 0, "q.jsonl:4")]
 
-    with pytest.raises(UserError, match=r"q\.jsonl:4.*'test/81'.*Did you mean 'test/18'"):
-        by_probe(found, "fused", "knn", "train", asked("test/81", "Class 0", "Class 1"))
-    with pytest.raises(UserError, match=r"q\.jsonl:4.*'Clas 0'.*[Dd]id you mean 'class 0'"):
+    with pytest.raises(UserError, match=r"q\.jsonl:4.*'tesst/18'; did you mean 'test/18'"):
+        by_probe(found, "fused", "knn", "train", asked("tesst/18", "Class 0", "Class 1"))
+    with pytest.raises(UserError, match=r"q\.jsonl:4.*'Clas 0'.*Did you mean 'Class 0'"):
         by_probe(found, "fused", "knn", "train", asked("test/18", "Clas 0", "b"))
     with pytest.raises(UserError, match=r"--features.*'fusd'.*Did you mean 'fused'"):
         evaluate(found, "fusd", "knn", "train")
