@@ -54,7 +54,7 @@ def test_own_lists(
         ("/r/a.mp4 0\n/r/b.mp4 1 1 1 1\n", "/r/c.mp4 0\n", ["train.csv:2", "as in line 1", "5 columns"]),
         ("/r/a.mp4 0\n/r/b.mp4 -3\n", "/r/c.mp4 0\n", ["train.csv:2", "-3 is negative"]),
         ("/r/a.mp4 sit\n/r/b.mp4 run\n", "/r/c.mp4 sat\n", ["test.csv:1", "Did you mean 'sit'"]),
-        ("/r/a.mp4\n/r/b.mp4\n", "/r/c.mp4\n", ["train.csv:1", "has no label"]),
+        ("/r/a.mp4\n/r/b.mp4\n", "/r/c.mp4\n", ["test.csv:1", "has no label"]),
         ("/r/x.mp4 0\n/r/y.mp4 1\n", "/r/z.mp4 0\n", ["3 of 3 clips", "are not in", "x.mp4"]),
         ("/r/a.mp4 0\n", "/r/a.mp4 0\n", ["trained on and also scored", "--accept-leak"]),
     ],
@@ -67,6 +67,7 @@ def test_published_lists(bench: Any, folder: Path, train: str, test: str, said: 
     answer = bench("data", "splits", "import", lists, "--root", folder / "clips")
     assert answer.status == 1
     assert all(word in answer.sentence for word in said), answer.sentence
+    assert str(folder / "home") not in answer.sentence, "the user's file is named, not a copy that is gone"
     assert bench("data", "ls").out == ""
     assert not list((folder / "home").glob("splits/*"))
 
