@@ -227,11 +227,16 @@ class Section(Frozen):
 
 
 class TunedEntry(Frozen):
-    """The settings that tuning chose for an entry."""
+    """The settings that tuning chose for an entry.
+
+    `validation_accuracies`: mean of every configuration that finished, in the order in which they were drawn;
+    empty in files of searches from before it was kept.
+    """
 
     config: dict[str, Any] = {}
     optimizer: dict[Literal["lr", "weight_decay"], float] = {}
     validation_accuracy: float | None = None
+    validation_accuracies: tuple[float, ...] = ()
 
 
 class Tuned(Frozen):
