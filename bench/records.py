@@ -21,6 +21,7 @@ from bench.schema import check_schema
 from bench.spec import TrialSpec
 from bench.store import DONE, METRICS, PREDICTIONS, RunFolder, TrialFolder
 from bench.training_log import TrainingLog, read_log
+from datasets.audit import AuditFinding
 from datasets.errors import UserError
 
 PLAN = "plan.json"
@@ -112,12 +113,14 @@ class Run:
 
     `banner`: what the run said of itself.  `absent`: data sets that were not on the machine, with the
     command that adds each.  `classes`: names of the classes of its data sets, as far as the plan has them.
+    `audit`: by data set, what boards on it must say of leaks and flaws.
     """
 
     records: tuple[Record, ...]
     banner: tuple[str, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    audit: Mapping[str, tuple[AuditFinding, ...]] = field(default_factory=dict)
 
     def class_names(self, data: str, number: int) -> tuple[str, ...]:
         """`number` names of classes, made up where the plan does not know them."""
@@ -153,10 +156,10 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
             raise UserError(f"{path}: trials.{position} plans '{planned.line}' a second time; plan again.")
         places.add(place)
         trials.append(planned)
-    return run_of(read_records(trials, run), plan)
+    return run_of(read_records(trials, run), plan, str(path))
 
 
-def run_of(records: tuple[Record, ...], plan: Mapping[str, Any]) -> Run:
+def run_of(records: tuple[Record, ...], plan: Mapping[str, Any], where: str = PLAN) -> Run:
     """The records with what a plan says beside its trials."""
     banner = plan.get("banner") or ()
     lines = (banner,) if isinstance(banner, str) else tuple(str(line) for line in banner)
@@ -166,7 +169,18 @@ def run_of(records: tuple[Record, ...], plan: Mapping[str, Any]) -> Run:
         lines,
         dict(sorted(absent.items())) if isinstance(absent, dict) else {},
         {name: tuple(map(str, c)) for name, c in classes.items()} if isinstance(classes, dict) else {},
+        _audit(plan.get("audit"), where),
     )
+
+
+def _audit(stored: Any, where: str) -> dict[str, tuple[AuditFinding, ...]]:
+    try:
+        return {
+            name: tuple(AuditFinding(**{**each, "examples": tuple(each["examples"])}) for each in findings)
+            for name, findings in (stored or {}).items()
+        }
+    except (TypeError, KeyError, AttributeError):
+        raise UserError(f"{where}: 'audit' is not understood; run the same command again.") from None
 
 
 def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import exit_codes, plugins
+from bench import exit_codes, leaks, plugins, presence
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
@@ -20,6 +20,7 @@ from bench.render import stamp
 from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, run_trials
 from bench.schema import check_schema
+from bench.split_folder import keep_splits
 from bench.store import ATTEMPT, RunFolder, TrialFolder, read_json, write_json
 from bench.suite import LoadedSuite
 from datasets.clip_cache import ClipCache
@@ -68,6 +69,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         states = survey(agenda.trials, run)
         todo = to_do(agenda.trials, states, options)
         write_plan(loaded, agenda, run)
+        keep_splits((trial.spec for trial in agenda.trials), run.path)
         outcome = execute(agenda.trials, todo, run, options.settings)
         failed = failure_lines(agenda.trials, run)
         for line in failed:
@@ -91,7 +93,9 @@ def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
 
 
 def announce(agenda: Agenda) -> None:
-    """Prints the banner, the sections that wait and the data sets that are missing."""
+    """Prints which data sets are here and which are missing, the sections that wait, and the banner."""
+    for name in agenda.present:
+        print(presence.here(name))
     for name, command in agenda.absent.items():
         print(f"data set '{name}' is not on this machine; add it with: {command}")
     for name in agenda.unbound:
@@ -211,6 +215,8 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
         "classes": class_names(trials),
         "trials": [trial.model_dump(mode="json") for trial in trials],
     }
+    if found := audits(trials):
+        plan["audit"] = found
     with contextlib.suppress(OSError, ValueError):
         if read_json(run.path / PLAN) == plan:  # its time tells whether the report is up to date
             return
@@ -222,6 +228,13 @@ def class_names(trials: Sequence[PlannedTrial]) -> dict[str, list[str]]:
     return {
         name: list(plugins.dataset(name).table().classes) for name in sorted({t.spec.data for t in trials})
     }
+
+
+def audits(trials: Sequence[PlannedTrial]) -> dict[str, list[dict[str, Any]]]:
+    """What is wrong with the data sets of these trials, for the footnotes of their boards."""
+    names = sorted({trial.spec.data for trial in trials})
+    found = {name: [asdict(each) for each in leaks.footnotes(name)] for name in names}
+    return {name: findings for name, findings in found.items() if findings}
 
 
 def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder) -> list[PlannedTrial]:
@@ -257,9 +270,19 @@ def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
     data, labels = trial.cell.split("@")
     tuned = loaded.tuned_entry(entry.label)
     try:
-        return trial_spec(section, entry, tuned, data, labels, trial.seed, trial.spec.device) == trial.spec
+        again = trial_spec(
+            section,
+            entry,
+            tuned,
+            data,
+            labels,
+            trial.seed,
+            trial.spec.device,
+            allow_empty_classes=trial.spec.allow_empty_classes,
+        )
     except (UserError, OSError):  # its lists have vanished, or the method no longer takes these settings
         return False
+    return again == trial.spec
 
 
 def report_folder(loaded: LoadedSuite, out: Path, to: Path | None, run: RunFolder) -> Path:

@@ -116,6 +116,8 @@ class TrialSpec(Frozen):
     protocol: Protocol
     device: Literal["cpu", "cuda"] = "cpu"
     scored_on: Literal["test", "validation"] = "test"
+    allow_empty_classes: bool = False
+    """Whether classes with fewer clips than labels asked for may have what they have, or none."""
     limited: bool = False
     """Whether `--limit-steps` cut the budget; such a trial is barred from leaderboards."""
 
@@ -125,8 +127,14 @@ class TrialSpec(Frozen):
         return f"{self.data}@{self.labels}"
 
     def canonical(self) -> str:
-        """JSON with sorted keys and no spaces: what the id is a hash of."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """JSON with sorted keys and no spaces: what the id is a hash of.
+
+        `allow_empty_classes` is named only where it is set: it is younger than the ids of many trials.
+        """
+        values = self.model_dump(mode="json")
+        if not self.allow_empty_classes:
+            del values["allow_empty_classes"]
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @property
     def id(self) -> str:

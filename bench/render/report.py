@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -86,7 +87,8 @@ class _Report:
 
     def __init__(self, loaded: LoadedSuite, run: Run) -> None:
         self._loaded, self._run = loaded, run
-        self._boards = all_boards(run.records, loaded.suite)
+        boards = all_boards(run.records, loaded.suite)
+        self._boards = tuple(replace(board, findings=run.audit.get(board.data, ())) for board in boards)
 
     def text(self, name: str) -> str:
         """The content of the file of a format."""

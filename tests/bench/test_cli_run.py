@@ -23,6 +23,11 @@ def test_a_run_does_everything_once_and_reports(bench: Any) -> None:
     assert f"report: {report.relative_to(bench.folder)}" in first.out
     assert "fixmatch" in report.read_text(encoding="utf-8")
     assert {p.name for p in (bench.folder / "runs/tiny").iterdir()} >= {"plan.json", "env.json", "trials"}
+    splits = sorted(path.name for path in (bench.folder / "runs/tiny/splits").iterdir())
+    assert [re.sub(r"-[0-9a-f]{12}\.tsv", "", name) for name in splits] == [
+        "synthgym_tiny@2-seed0",
+        "synthgym_tiny@2-seed1",
+    ]
     again = bench("run", "--suite", suite)
     assert again.status == 0
     assert "all 4 trials are done" in again.out

@@ -117,6 +117,28 @@ def test_a_published_label_list_is_conditional_and_in_no_summary(tmp_path):
     assert "at each label budget" not in page
 
 
+def test_leaks_flaws_and_notes_of_the_data_are_said_in_words(tmp_path):
+    loaded = suite(ENTRIES)
+    run = write_run(loaded, tmp_path / "run", lambda e, labels, s: LEAD[e])
+    assert "Leak in" not in write_report(loaded, run, tmp_path / "report", ("md",)).read_text("utf-8")
+    plan = json.loads((run.path / "plan.json").read_text("utf-8"))
+    plan["audit"] = {
+        "gymlike": [
+            {"severity": s, "check": s, "count": 2, "sentence": f"2 clips are {s}s", "examples": ["a"]}
+            for s in ("leak", "flaw", "note")
+        ],
+        "other": [{"severity": "leak", "check": "x", "count": 1, "sentence": "none here", "examples": []}],
+    }
+    (run.path / "plan.json").write_text(json.dumps(plan), "utf-8")
+    pages = tmp_path / "report"
+    write_report(loaded, run, pages, ("md", "html", "latex"))
+    for name in ("leaderboard.md", "leaderboard.html", "tables.tex"):
+        text = (pages / name).read_text("utf-8")
+        assert "Leak in gymlike, accepted for this run: 2 clips are leaks." in text, name
+        assert "Flaw of gymlike: 2 clips are flaws." in text and "Note on gymlike: 2 clips are notes." in text
+        assert "none here" not in text
+
+
 def test_every_linked_figure_exists_and_is_what_it_says(tmp_path, real_figures):
     page = report(tmp_path)
     links = re.findall(r"\((figures/[^)]+)\)", page)
