@@ -294,9 +294,10 @@ def load_suite(name: str) -> LoadedSuite:
     Raises:
         UserError: for an unknown name, or for a malformed file (file, line and field).
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
-    if path.suffix and not path.is_file():
-        if path.parent == SUITES or ".." in Path(name).parts:
+    named_file = name.endswith((".yaml", ".yml"))
+    path = Path(name) if named_file else SUITES / f"{name}.yaml"
+    if not path.is_file():
+        if not named_file:
             raise unknown_name("suite", name, suite_names())
         raise UserError(f"--suite {name}: there is no such file.")
     suite = load_checked(path, Suite, lambda value: completed(value, path, suite_names, _raw))
