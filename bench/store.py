@@ -26,7 +26,7 @@ from bench import lease
 from datasets.errors import UserError
 
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREDICTIONS, METRICS, ERROR = "predictions.parquet", "metrics.jsonl", "error.txt"
 ATTEMPT = ".attempt-"
 RECORD_FORMAT = 2

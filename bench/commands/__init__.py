@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench import exit_codes
-from bench.commands import check_method, compare, data, doctor, ls, new, report, run, trial, tune
+from bench.commands import check_method, compare, data, doctor, ls, new, report, reproduce, run, trial, tune
 
 EPILOG = "Exit statuses:\n\n" + "\n\n".join(
     f"{code}: {meaning}" for code, meaning in exit_codes.MEANING.items()
@@ -26,6 +26,7 @@ app.command("plan")(run.plan)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("trial")(trial.trial)
+app.command("reproduce")(reproduce.reproduce)
 app.command("tune")(tune.tune)
 app.command("check-method")(check_method.check_method)
 app.command("doctor")(doctor.doctor)
