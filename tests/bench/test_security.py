@@ -77,9 +77,9 @@ def test_weights_of_a_backbone_run_no_code(tmp_path: Path) -> None:
 def test_nothing_of_ours_loads_what_can_run_code() -> None:
     """Every load of the four packages is a safe one."""
     wrong = []
-    for file in (
-        f for package in ("bench", "datasets", "methods", "sefar") for f in (ROOT / package).rglob("*.py")
-    ):
+    refused = {"pickle.load", "pickle.loads", "yaml.load", "yaml.unsafe_load", "os.system", "pd.read_pickle"}
+    packages = (ROOT / name for name in ("bench", "datasets", "methods", "sefar"))
+    for file in (file for package in packages for file in package.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
