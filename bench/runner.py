@@ -19,7 +19,7 @@ from bench.render import stamp
 from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, run_trials
 from bench.schema import check_schema
-from bench.store import ATTEMPT, RunFolder, TrialFolder, read_json, write_json
+from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
 from bench.suite import LoadedSuite
 from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
@@ -154,11 +154,11 @@ def execute(
     trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], run: RunFolder, settings: Settings
 ) -> Outcome:
     """Prepares the data of trials and runs them, with progress."""
+    sweep(run)
     total = len({trial.spec.id for trial in trials})
     if not todo:
         print(f"all {total} trials are done")
         return Outcome()
-    sweep(run)
     prepare_data(todo)
     write_json(run.path / ENVIRONMENT, run_environment(trials, sys.argv[1:]))
     print(f"{len(todo)} of {total} trials to run", flush=True)
@@ -169,10 +169,9 @@ def execute(
 
 def sweep(run: RunFolder) -> None:
     """Removes what killed attempts left, where nobody works."""
-    for leftover in {path.parent for path in run.path.glob(f"trials/*/{ATTEMPT}*")}:
-        folder = TrialFolder(leftover)
-        if folder.holder() is None:
-            folder.sweep()
+    hidden = {path.parent for path in run.path.glob("trials/*/.*")}
+    for folder in hidden | {path.parent for path in run.path.glob(f"trials/*/{CHECKPOINTS}")}:
+        TrialFolder(folder).tidy()
 
 
 def prepare_data(trials: Sequence[PlannedTrial]) -> None:

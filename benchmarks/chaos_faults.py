@@ -23,6 +23,7 @@ import numpy as np
 
 from bench import checkpoints, lease, store, trial
 from bench.preemption import Preempted
+from bench.runner import sweep
 from bench.spec import TrialSpec
 from bench.store import DONE, METRICS, PREDICTIONS, RunFolder
 from bench.trial import Manner, finished, run_trial
@@ -49,6 +50,7 @@ class Stage:
 def command(run: RunFolder, specs: Sequence[TrialSpec]) -> int:
     """What `bench run` does with its trials, one after the other, with a checkpoint after every step."""
     try:
+        sweep(run)
         for spec in specs:
             folder = run.trial(spec.id)
             if finished(spec, folder) is None:
