@@ -61,12 +61,17 @@ class Checkpoints:
                 old.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole and of this code, or None; sets all random generators."""
+        """The newest checkpoint that is whole and of this code, or None; sets all random generators.
+
+        Those before it in the row are removed: they would take the places of good ones.
+        """
         for path in self._files():
             saved = self._read(path)
             if saved is not None:
                 set_random_state(saved["random"])
                 return saved
+            with contextlib.suppress(OSError):
+                path.unlink()
         return None
 
     def _files(self) -> list[Path]:

@@ -23,8 +23,6 @@ from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
 
 GIT_SECONDS = 10
-NOT_DECIDING = ("sefar_bench",)
-"""Fields of `environment` that may differ between two runs of equal bits."""
 
 
 def environment(spec: TrialSpec) -> dict[str, Any]:

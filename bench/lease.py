@@ -132,10 +132,12 @@ def _clear(path: Path, dead: Holder | None) -> None:
 def _create(path: Path, mine: Holder) -> bool:
     text = json.dumps(asdict(mine))
     temporary = path.with_name(f"{path.name}.{mine.token}")
-    temporary.write_text(text, encoding="utf-8")
     try:
+        temporary.write_text(text, encoding="utf-8")
         os.link(temporary, path)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):  # somebody was faster, and has tidied up already
+        if not path.parent.is_dir():
+            raise
         return False
     except OSError as error:
         if error.errno not in NO_LINKS:

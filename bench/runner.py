@@ -21,7 +21,7 @@ from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, run_trials
 from bench.schema import check_schema
 from bench.split_folder import keep_splits
-from bench.store import ATTEMPT, RunFolder, TrialFolder, read_json, write_json
+from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
 from bench.suite import LoadedSuite
 from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
@@ -159,12 +159,12 @@ def execute(
     trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], run: RunFolder, settings: Settings
 ) -> Outcome:
     """Prepares the data of trials and runs them, with progress."""
+    sweep(run)
     total = len({trial.spec.id for trial in trials})
     if not todo:
         print(f"all {total} trials are done")
         return Outcome()
     refuse_impossible(todo)
-    sweep(run)
     prepare_data(todo)
     write_json(run.path / ENVIRONMENT, run_environment(trials, sys.argv[1:]))
     for sentence in short_clips(todo):
@@ -177,10 +177,9 @@ def execute(
 
 def sweep(run: RunFolder) -> None:
     """Removes what killed attempts left, where nobody works."""
-    for leftover in {path.parent for path in run.path.glob(f"trials/*/{ATTEMPT}*")}:
-        folder = TrialFolder(leftover)
-        if folder.holder() is None:
-            folder.sweep()
+    hidden = {path.parent for path in run.path.glob("trials/*/.*")}
+    for folder in hidden | {path.parent for path in run.path.glob(f"trials/*/{CHECKPOINTS}")}:
+        TrialFolder(folder).tidy()
 
 
 def prepare_data(trials: Sequence[PlannedTrial]) -> None:

@@ -28,10 +28,10 @@ from bench import lease
 from datasets.errors import UserError
 
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREDICTIONS, METRICS, ERROR = "predictions.parquet", "metrics.jsonl", "error.txt"
 WEIGHTS = "model.safetensors"
-ATTEMPT = ".attempt-"
+ATTEMPT, CHECKPOINTS = ".attempt-", "checkpoint*.pt"
 RECORD_FORMAT = 2
 """1 had no checksum."""
 
@@ -96,7 +96,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in DISK_FULL:
+        if disk_full(error):
             raise UserError(
                 f"{path}: the disk is full; free some space or give another folder with --out, then run "
                 "the same command again (finished trials are kept)."
@@ -106,6 +106,13 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"{path}: cannot be written ({error.strerror}); give another folder with --out."
             ) from error
         raise
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether this is a full disk, also as libraries tell it that keep the number in the text alone."""
+    if not isinstance(error, OSError):
+        return False
+    return error.errno in DISK_FULL or any(f"errno {number}]" in str(error).lower() for number in DISK_FULL)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -178,12 +185,24 @@ class TrialFolder:
 
     def sweep(self) -> None:
         """Removes what killed attempts left; only for who holds the lease, or where nobody does."""
-        for pattern in (f"{ATTEMPT}*", ".checkpoint.*", ".done.json.*", ".failed.json.*", ".spec.json.*"):
-            for leftover in self.path.glob(pattern):
-                if leftover.is_dir():
-                    shutil.rmtree(leftover, ignore_errors=True)
-                else:
-                    leftover.unlink(missing_ok=True)
+        for leftover in self.path.glob(".*"):
+            if leftover.name == lease.NAME:
+                continue
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Removes what a killed attempt left where nobody works, checkpoints of a finished trial too."""
+        if self.holder() is not None:
+            return
+        with contextlib.suppress(OSError):
+            self.sweep()
+            (self.path / lease.NAME).unlink(missing_ok=True)
+            if (self.path / DONE).is_file():
+                for checkpoint in self.path.glob(CHECKPOINTS):
+                    checkpoint.unlink(missing_ok=True)
 
     def mine(self, attempt: Path) -> bool:
         """Whether an attempt still holds the lease."""

@@ -97,7 +97,7 @@ def _failed(
 ) -> dict[str, Any]:
     """Files a failure, unless it is the user's to mend."""
     trace = traceback.format_exc()
-    if isinstance(error, OSError) and error.errno in store.DISK_FULL:
+    if store.disk_full(error):
         with store.disk_errors(folder.path):
             raise error
     kind, message = failures.classify(error, spec)

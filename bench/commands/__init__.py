@@ -15,6 +15,7 @@ from bench.commands import (
     new,
     qa,
     report,
+    reproduce,
     run,
     trial,
     tune,
@@ -39,6 +40,7 @@ app.command("plan")(run.plan)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("trial")(trial.trial)
+app.command("reproduce")(reproduce.reproduce)
 app.command("tune")(tune.tune)
 app.command("features")(features.features)
 app.command("probe")(features.probe)

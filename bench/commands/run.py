@@ -103,7 +103,9 @@ def plan(
         typer.Option("--specs", help="Write every trial's specification as DIR/ID.json, and their splits."),
     ] = None,
 ) -> int:
-    """Show what a run would do: every trial, and whether it is done, stale, failed or missing.
+    """Show what a run would do: every trial, whether it is done, stale, failed or missing, and what it costs.
+
+    Time and disk are learned from trials that this machine has done; the basis is named.
 
     Example: python -m bench plan --suite fine_grained --seeds 0-9
     """
@@ -111,9 +113,13 @@ def plan(
 
     loaded = load_suite(suite)
     options.load_plugins(plugin)
+    import torch
+
     from bench import runner
     from bench.agenda import extended, make_agenda, survey
+    from bench.forecast import forecast, forecast_lines, past_trials
     from bench.initial_weights import starting_from
+    from bench.schedule import available_cpus
     from bench.split_folder import keep_splits
     from bench.store import write_json
 
@@ -132,4 +138,9 @@ def plan(
         f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
     ]
     print(f"{len(states)} trials: {', '.join(counts)}")
+    todo = [trial for trial in agenda.trials if states[trial.spec.id] == "missing"]
+    if todo:
+        past = past_trials(out)
+        for line in forecast_lines(forecast(todo, past, available_cpus(), torch.cuda.device_count())):
+            print(line)
     return 0
