@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench import plugins, readers
+from bench.failures import INFRASTRUCTURE
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, without_bound
-from bench.store import LOST_WORKER, RunFolder, TrialFolder
+from bench.store import RunFolder, TrialFolder
 from bench.suite import Entry, LoadedSuite, Section
-from bench.trial import trial_code_hash
+from bench.trial_code import trial_code_hash
 from datasets.errors import UserError, unknown_name
 
 State = Literal["done", "stale", "failed", "missing"]
@@ -102,11 +103,12 @@ def extended(loaded: LoadedSuite, methods: Iterable[str]) -> LoadedSuite:
 
 def survey(trials: Sequence[PlannedTrial], run: RunFolder) -> dict[str, State]:
     """The state of every trial, by trial id."""
-    code: dict[tuple[str, str, str], str] = {}
+    code: dict[tuple[str, str, int], str] = {}
     states: dict[str, State] = {}
     for trial in trials:
         spec = trial.spec
-        parts = (spec.method, spec.backbone.name, spec.data)
+        looks = spec.protocol.evaluation.views * spec.protocol.evaluation.crops
+        parts = (spec.method, spec.backbone.name, looks)
         if parts not in code:
             code[parts] = trial_code_hash(spec)
         states[spec.id] = _state(run.trial(spec.id), code[parts])
@@ -118,7 +120,7 @@ def _state(folder: TrialFolder, code: str) -> State:
     if done is not None:
         return "done" if done.get("code_hash") == code else "stale"
     failed = folder.failed()
-    if failed is None or failed.get("kind") == LOST_WORKER or failed.get("code_hash") != code:
+    if failed is None or failed.get("kind") in INFRASTRUCTURE or failed.get("code_hash") != code:
         return "missing"
     return "failed"
 

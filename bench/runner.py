@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +11,16 @@ from typing import Any, Literal
 
 from bench import exit_codes, plugins
 from bench.agenda import Agenda, State, extended, make_agenda, survey
-from bench.doctor import machine
+from bench.environment import run_environment
+from bench.failure_table import failure_lines
 from bench.plan import Choice, PlannedTrial, trial_spec
+from bench.preflight import refuse_impossible, short_clips
 from bench.progress import Ticker
 from bench.render import stamp
 from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, run_trials
-from bench.store import RunFolder, read_json, write_json
+from bench.schema import check_schema
+from bench.store import ATTEMPT, RunFolder, TrialFolder, read_json, write_json
 from bench.suite import LoadedSuite
 from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
@@ -42,6 +44,7 @@ class Options:
     yes: bool = False
     stale: Literal["redo", "keep"] | None = None
     retry_failed: bool = False
+    wait: bool = False
 
 
 def run_suite(loaded: LoadedSuite, options: Options) -> int:
@@ -55,7 +58,9 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
     """
     run = run_folder(loaded, options.out, options.choice)
     loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
-    with run.lock():
+    with run.lock(wait=options.wait):
+        with contextlib.suppress(OSError, ValueError):
+            check_schema(read_json(run.path / PLAN), run.path / PLAN)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
         announce(agenda)
         if not agenda.trials:
@@ -64,15 +69,15 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         todo = to_do(agenda.trials, states, options)
         write_plan(loaded, agenda, run)
         outcome = execute(agenda.trials, todo, run, options.settings)
-        kept = sum(state == "failed" for state in states.values()) if not options.retry_failed else 0
-        if kept:
-            print(f"{kept} trials failed in an earlier run; try them again with --retry-failed")
+        failed = failure_lines(agenda.trials, run)
+        for line in failed:
+            print(line)
         folder = report_folder(loaded, options.out, options.to, run)
         if todo or not stamp.up_to_date(folder, FILES.values(), stamp.digest(loaded, run)):
             report(loaded, run, folder)
         else:
             print(f"report: {folder / FILES['md']}")
-    return exit_codes.FINDINGS if outcome.failed or kept else exit_codes.OK
+    return exit_codes.FINDINGS if outcome.failed or failed else exit_codes.OK
 
 
 def run_folder(loaded: LoadedSuite, out: Path, choice: Choice) -> RunFolder:
@@ -154,14 +159,24 @@ def execute(
     if not todo:
         print(f"all {total} trials are done")
         return Outcome()
-    write_json(run.path / ENVIRONMENT, {"machine": machine(), "command": sys.argv[1:]})
-    for leftover in run.path.glob("trials/*/.attempt-*"):  # of killed runs: the lock says there is no other
-        shutil.rmtree(leftover, ignore_errors=True)
+    refuse_impossible(todo)
+    sweep(run)
     prepare_data(todo)
+    write_json(run.path / ENVIRONMENT, run_environment(trials, sys.argv[1:]))
+    for sentence in short_clips(todo):
+        print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)
     ticker = Ticker(total - len(todo), total)
     with ticker.shown():
         return run_trials(todo, run, settings, ticker.finished)
+
+
+def sweep(run: RunFolder) -> None:
+    """Removes what killed attempts left, where nobody works."""
+    for leftover in {path.parent for path in run.path.glob(f"trials/*/{ATTEMPT}*")}:
+        folder = TrialFolder(leftover)
+        if folder.holder() is None:
+            folder.sweep()
 
 
 def prepare_data(trials: Sequence[PlannedTrial]) -> None:
@@ -176,8 +191,19 @@ def prepare_data(trials: Sequence[PlannedTrial]) -> None:
 
 
 def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
-    """Writes plan.json: this plan, and what earlier runs of the same suite have done beside it."""
+    """Writes plan.json: this plan, and what earlier runs of the same suite have done beside it.
+
+    Says how many finished trials leave the board because the suite plans them no more.
+    """
     trials = [*agenda.trials, *earlier(loaded, agenda.trials, run)]
+    kept = {trial.spec.id for trial in trials}
+    changed = {t.spec.id for t in _last_plan(run) if not _still(loaded, t)} - kept
+    left = sum(run.trial(trial_id).done() is not None for trial_id in changed)
+    if left:
+        print(
+            f"suite '{loaded.suite.name}' has changed since its last run here: {left} finished trials are "
+            f"no longer of it and leave the board; their records stay in {run.path / 'trials'}"
+        )
     plan = {
         "suite": loaded.suite.name,
         "banner": list(agenda.banner),

@@ -8,7 +8,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from datasets.policy import AugmentPolicy
 
@@ -55,11 +55,24 @@ class Batch(Frozen):
 
 
 class Evaluation(Frozen):
-    """Which weights are evaluated (equal for all entries of a suite) and in what batches."""
+    """Which weights are evaluated (equal for all entries of a suite), on how many views, in what batches.
+
+    `views`: draws of frames per clip, the first one deterministic from the middle of the sampler's ranges.
+    `crops`: crops spread evenly along the long side; one is the center.  Probabilities are averaged over
+    views times crops.
+    """
 
     model: Literal["ema", "student"] = "ema"
     decay: Annotated[float, Interval(ge=0, lt=1)] = 0.98
     batch: Annotated[int, Ge(1)] = 60
+    views: Annotated[int, Ge(1)] = 1
+    crops: Annotated[int, Ge(1)] = 1
+
+    @model_serializer(mode="wrap")
+    def _without_single(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One view and one crop are left out, so that trials from before there were more keep their ids."""
+        values: dict[str, Any] = serialize(self)
+        return {k: v for k, v in values.items() if k not in ("views", "crops") or v != 1}
 
 
 class Protocol(Frozen):

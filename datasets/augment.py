@@ -4,8 +4,8 @@ A *policy* is data (it is part of the trial's specification).  One draw per clip
 frames and levels: geometry and color never flicker.  Draws come from `datasets.draws`, so they depend
 on (seed, epoch, index, view) alone, and the pixel work is done for the whole batch at once.
 
-The strong policy is a relative of RandAugment (Cubuk et al., NeurIPS 2020) with
-Cutout as a tube (DeVries & Taylor, 2017), as video SSL uses them (SVFormer, CVPR 2023).
+The ranges here are relatives of RandAugment's operations, which `rand_augment` has themselves, with
+Cutout as a tube (DeVries & Taylor, 2017).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.policy import AugmentPolicy
+from datasets.policy import MOST_OPS, AugmentPolicy
 
 _UNIFORMS = 24  # uniforms drawn per clip; a fixed number, so that switching one effect moves no other
 _COINS = [5, 9, 14]  # columns of the uniforms that are compared with a probability: flip, color, cutout
@@ -30,24 +30,31 @@ _NORMALS = 9  # entries of the color-mixing matrix
 
 @dataclass(frozen=True)
 class Draw:
-    """Random numbers of a batch of B clips: `uniform` (B, 24) in [0, 1) and `normal` (B, 9)."""
+    """Random numbers of B clips: `uniform` (B, 24) and `operation` (B, 8) in [0, 1), `normal` (B, 9)."""
 
     uniform: Tensor
     normal: Tensor
+    operation: Tensor
+
+    def of(self, members: Sequence[int]) -> Draw:
+        """The numbers of some of the clips."""
+        chosen = list(members)
+        return Draw(self.uniform[chosen], self.normal[chosen], self.operation[chosen])
 
 
 def draw(generators: Sequence[np.random.Generator]) -> Draw:
     """All random numbers that the augmentation of these clips can use, one generator per clip."""
     uniform = np.stack([g.random(_UNIFORMS, dtype=np.float32) for g in generators])
     normal = np.stack([g.standard_normal(_NORMALS, dtype=np.float32) for g in generators])
-    return Draw(torch.from_numpy(uniform), torch.from_numpy(normal))
+    operation = np.stack([g.random(2 * MOST_OPS, dtype=np.float32) for g in generators])
+    return Draw(torch.from_numpy(uniform), torch.from_numpy(normal), torch.from_numpy(operation))
 
 
 def central(batch: int) -> Draw:
     """The draw of deterministic evaluation: every range at its middle, every coin not tossed."""
     uniform = torch.full((batch, _UNIFORMS), 0.5)
     uniform[:, _COINS] = 1.0  # above every probability
-    return Draw(uniform, torch.zeros(batch, _NORMALS))
+    return Draw(uniform, torch.zeros(batch, _NORMALS), torch.zeros(batch, 2 * MOST_OPS))  # 0: identity
 
 
 def crop(frames: Tensor, policy: AugmentPolicy, numbers: Draw, size: int, mirror: bool) -> Tensor:
@@ -105,9 +112,9 @@ def recolor(frames: Tensor, policy: AugmentPolicy, numbers: Draw) -> Tensor:
     mean = frames.mean((1, 2, 3, 4))
     offset = matrix.sum(2) * (mean * (brightness - contrast))[:, None]
     mixed = torch.einsum("bij,btjhw->btihw", matrix * contrast[:, None, None], frames)
-    mixed = mixed + offset.view(b, 1, 3, 1, 1)
+    mixed += offset.view(b, 1, 3, 1, 1)  # in place: fresh memory costs as much as the arithmetic
     if policy.noise:
-        mixed = mixed + _noise(mixed.shape, u[:, 12]) * (policy.noise * u[:, 13]).view(b, 1, 1, 1, 1)
+        mixed += _noise(mixed.shape, u[:, 12]).mul_((policy.noise * u[:, 13]).view(b, 1, 1, 1, 1))
     return _cut_tube(mixed, policy, u) if policy.cutout else mixed
 
 
@@ -138,7 +145,7 @@ def _noise(shape: torch.Size, offset: Tensor) -> Tensor:
 
 
 def _cut_tube(frames: Tensor, policy: AugmentPolicy, u: Tensor) -> Tensor:
-    """Fills one rectangle, the same in all frames of a clip, with one gray value."""
+    """Fills, in place, one rectangle, the same in all frames of a clip, with one gray value."""
     size = frames.shape[-1]
     low, high = policy.cutout_size
     side = (low + (high - low) * u[:, 15:17]) * size
@@ -147,7 +154,8 @@ def _cut_tube(frames: Tensor, policy: AugmentPolicy, u: Tensor) -> Tensor:
     inside = [(at >= start[:, i : i + 1]) & (at < (start + side)[:, i : i + 1]) for i in (0, 1)]
     tube = inside[1][:, :, None] & inside[0][:, None, :] & (u[:, 14] < policy.cutout)[:, None, None]
     fill = 0.7 * u[:, 19].view(-1, 1, 1, 1, 1)
-    return torch.where(tube[:, None, None], fill, frames)
+    torch.where(tube[:, None, None], fill, frames, out=frames)
+    return frames
 
 
 def normalize(frames: Tensor, how: str) -> Tensor:
@@ -164,9 +172,14 @@ def normalize(frames: Tensor, how: str) -> Tensor:
     if how == "clip":
         still = frames.mean(1, keepdim=True)
         # Var = E[x^2] - E[x]^2: a third of the time of torch.std, exact enough for pixels in about [0, 1].
-        power = frames.square().mean((1, 2, 3, 4), keepdim=True)
+        squares = frames.square()
+        power = squares.mean((1, 2, 3, 4), keepdim=True)
         variance = power - still.mean((2, 3, 4), keepdim=True).square()
-        return (frames - still) / (variance.clamp(min=0).sqrt() + 0.02)  # 0.02 keeps uniform clips finite
+        sd = variance.clamp(min=0).sqrt() + 0.02  # 0.02 keeps uniform clips finite
+        # The result takes the memory of the squares, channels before frames, as the nets want them.
+        b, t, c, height, width = frames.shape
+        result = squares.reshape(b, c, t, height, width).transpose(1, 2)
+        return torch.sub(frames, still, out=result).div_(sd)
     if how == "kinetics":
         return (frames - 0.45) / 0.225
     raise ValueError(f"unknown normalization '{how}': use 'clip' or 'kinetics'")

@@ -13,15 +13,23 @@ from torch import Tensor
 
 from datasets import augment, draws
 from datasets.policy import AugmentPolicy
+from datasets.rand_augment import rand_augment
 from datasets.sampling import windowed
 from datasets.types import Batch, Clip, ClipRef, ClipSampler, Indices, Recipe, View
+
+
+class Frames(Protocol):
+    """The frames of a clip: a (T, H, W, 3) uint8 array, or what gives those that are asked for."""
+
+    def __getitem__(self, positions: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """The frames at the given positions, (len(positions), H, W, 3)."""
 
 
 class FrameStore(Protocol):
     """Decoded frames by clip key; the clip cache is one."""
 
-    def frames(self, key: str) -> NDArray[np.uint8]:
-        """All frames of a clip, (T, H, W, 3) uint8."""
+    def frames(self, key: str) -> Frames:
+        """The frames of a clip; all views that show some of them read them here."""
 
     def frame_count(self, key: str) -> int:
         """Number of frames of a clip."""
@@ -202,13 +210,21 @@ def render(
     levels = [len(level) for level in frames[0]]
     raw = [store.frames(key)[np.concatenate(each)] for key, each in zip(keys, frames, strict=True)]
     shapes = sorted({clip.shape for clip in raw})
+    if len(shapes) == 1:
+        pixels = torch.from_numpy(np.stack(raw)).to(device)
+        out = _augment(pixels, policy, numbers, settings).contiguous()
+        return _levels(out, levels, settings)
     out = torch.empty(len(raw), sum(levels), 3, settings.size, settings.size, device=device)
     for shape in shapes:
         members = [i for i, clip in enumerate(raw) if clip.shape == shape]
         pixels = torch.from_numpy(np.stack([raw[i] for i in members])).to(device)
-        part = augment.Draw(numbers.uniform[members], numbers.normal[members])
-        out[members] = _augment(pixels, policy, part, settings)
-    split = torch.split(augment.normalize(out, settings.normalize).transpose(1, 2), levels, dim=2)
+        out[members] = _augment(pixels, policy, numbers.of(members), settings)
+    return _levels(out, levels, settings)
+
+
+def _levels(frames: Tensor, levels: list[int], settings: ViewSettings) -> Clip:
+    """(N, T, 3, S, S) in [0, 1] -> normalized, one (N, 3, T_level, S, S) per level."""
+    split = torch.split(augment.normalize(frames, settings.normalize).transpose(1, 2), levels, dim=2)
     return tuple(level.contiguous() for level in split)
 
 
@@ -217,4 +233,6 @@ def _augment(pixels: Tensor, policy: AugmentPolicy, numbers: augment.Draw, setti
     # Axes move while a pixel is one byte; the float copy is then contiguous, as `crop` needs it.
     frames = pixels.permute(0, 1, 4, 2, 3).contiguous().float().div_(255)
     frames = augment.crop(frames, policy, numbers, settings.size, settings.mirror)
+    if policy.rand_augment is not None:
+        frames = rand_augment(frames, policy.rand_augment, numbers.operation)
     return augment.recolor(frames, policy, numbers) if policy.photometric else frames

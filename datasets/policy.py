@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
+from pydantic import Field
+
+MOST_OPS = 4
+"""Operations of RandAugment that a policy can ask for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandAugmentPolicy:
+    """How many operations of RandAugment a clip goes through, and how strong they are (30 is the most)."""
+
+    ops: Annotated[int, Interval(ge=1, le=MOST_OPS)] = 2
+    magnitude: Annotated[float, Interval(ge=0, le=30)] = 9.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +30,7 @@ class AugmentPolicy:
     cut off in time.  `color_mix`: sd of the noise on the 3 x 3 color matrix.  `permute`, `gray`,
     `flip`, `cutout`: probabilities.  `contrast`: half-range of the contrast and brightness factors.
     `noise`: largest sd of pixel noise.  `cutout_size`: smallest and largest side as shares of the crop.
+    `rand_augment`: operations that follow the crop; none by default.
     """
 
     scale: tuple[float, float] = (1.0, 1.0)
@@ -30,6 +46,8 @@ class AugmentPolicy:
     noise: float = 0.0
     cutout: float = 0.0
     cutout_size: tuple[float, float] = (0.125, 0.375)
+    # Left out where it is None, so that trials of before have their ids.
+    rand_augment: Annotated[RandAugmentPolicy | None, Field(exclude_if=lambda given: given is None)] = None
 
     @property
     def photometric(self) -> bool:

@@ -226,9 +226,14 @@ class Method(nn.Module):
             unlabeled={"weak": View(sampler, "weak"), "strong": View(sampler, "strong", draw=1)},
         )
 
+    def supervised_loss(self, logits: Tensor, batch: Batch, progress: Progress) -> Tensor:
+        """The loss of the (B, C) labeled logits, here and in the warm-up."""
+        return losses.supervised(logits, batch.label)
+
     def warm_up(self, batch: Batch, progress: Progress) -> Step:
         """A step that uses labels alone."""
-        return Step({"supervised": losses.supervised(self.student(batch.labeled["labeled"]), batch.label)})
+        logits = self.student(batch.labeled["labeled"])
+        return Step({"supervised": self.supervised_loss(logits, batch, progress)})
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """The losses of one batch."""

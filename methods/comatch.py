@@ -9,14 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datasets.types import Batch, Clip, Recipe, TaskInfo, View
-from methods import losses
+from datasets.types import Batch, Recipe, TaskInfo
+from methods import recipes
 from methods.banks import Queue
-from methods.base import BuildBackbone, Method, Progress, Source, Step
+from methods.base import BuildBackbone, Progress, Source, Step
 from methods.config import Choices, Count, Positive, Probability, Weight
-from methods.projection import ProjectedClassifier, projected, similarities
-from methods.queue_alignment import QueueAlignment
-from methods.thresholding import FixedThreshold
+from methods.matching import Matching
+from methods.projection import similarities
 
 
 def attention(features: Tensor, bank: Tensor, temperature: float) -> Tensor:
@@ -52,7 +51,7 @@ def graph_contrast(graph: Tensor, first: Tensor, second: Tensor, temperature: fl
     return -(graph * (near + 1e-7).log()).sum(1).mean()
 
 
-class CoMatch(Method):
+class CoMatch(Matching):
     """L = L_s + λ_u mean 1[max q ≥ τ] H(q, z_s) + λ_c L_c, q soft.
 
     q = α q_DA + (1 - α) Σ_k a_k q_k: the aligned prediction of the weak view, smoothed over the entries of
@@ -72,7 +71,7 @@ class CoMatch(Method):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Method.Config):
+    class Config(Matching.Config):
         """All defaults are USB's for small images.
 
         τ = 0.95, λ_u = λ_c = 1, t = 0.2 (both softmaxes), α = 0.9, graph threshold 0.8, embeddings of 64
@@ -80,47 +79,22 @@ class CoMatch(Method):
         unlabeled images.
         """
 
-        threshold: Annotated[Probability, Choices((0.7, 0.8, 0.9, 0.95))] = 0.95
-        unlabeled_weight: Annotated[Weight, Choices((0.5, 1.0, 2.0))] = 1.0
         contrast_weight: Annotated[Weight, Choices((0.25, 0.5, 1.0, 2.0))] = 1.0
         contrast_threshold: Annotated[Probability, Choices((0.3, 0.6, 0.8))] = 0.8
         temperature: Positive = 0.2
         smoothing: Probability = 0.9
         bank: Count = 2560
-        projection: Count = 64
-        alignment_queue: Count = 32
 
     config: Config
-    student: ProjectedClassifier
 
     def __init__(self, config: Config, task: TaskInfo, build_backbone: BuildBackbone) -> None:
         super().__init__(config, task, build_backbone)
-        self.aligned = QueueAlignment(task.classes, config.alignment_queue)
-        self.thresholding = FixedThreshold(config.threshold)
         size = min(config.bank, task.labeled + task.unlabeled)
         self.bank = Queue(size, config.projection + task.classes)  # embedding and label distribution
 
-    def build_model(self, build_backbone: BuildBackbone) -> ProjectedClassifier:
-        """A classifier with an embedding of two layers."""
-        return projected(build_backbone, self.task.classes, self.config.dropout, self.config.projection)
-
     def recipe(self) -> Recipe:
         """Weak, and two strong views that differ in frames and augmentation."""
-        sampler = self.sampler()
-        return Recipe(
-            labeled={"labeled": View(sampler, "labeled")},
-            unlabeled={
-                "weak": View(sampler, "weak"),
-                "strong": View(sampler, "strong", draw=1),
-                "strong2": View(sampler, "strong", draw=2),
-            },
-        )
-
-    @torch.no_grad()
-    def guess(self, weak: Clip) -> tuple[Tensor, Tensor]:
-        """(U, d) embeddings of the weak view and its (U, C) aligned predictions."""
-        (seen,) = self.student.embed(weak)
-        return seen.projected, self.aligned(losses.probabilities(seen.logits))
+        return recipes.two_strong(self.sampler())
 
     def smoothed(self, features: Tensor, aligned: Tensor) -> Tensor:
         """(U, C) soft pseudo-labels: the aligned predictions, once the bank is full with their neighbors'."""
@@ -135,7 +109,6 @@ class CoMatch(Method):
         config = self.config
         features, aligned = self.guess(batch.unlabeled["weak"])
         target = self.smoothed(features, aligned)
-        weight = self.thresholding(target, batch.unlabeled_index)
         labeled, strong, strong2 = self.student.embed(
             batch.labeled["labeled"], batch.unlabeled["strong"], batch.unlabeled["strong2"]
         )
@@ -144,12 +117,5 @@ class CoMatch(Method):
         one_hot = F.one_hot(batch.label, self.task.classes)
         embeddings = torch.cat([features, labeled.projected.detach()])
         self.bank.push(torch.cat([embeddings, torch.cat([aligned, one_hot])], 1))
-        return Step(
-            {
-                "supervised": losses.supervised(labeled.logits, batch.label),
-                "unsupervised": config.unlabeled_weight * losses.pseudo_label(strong.logits, target, weight),
-                "contrast": config.contrast_weight * contrast,
-            },
-            pseudo_label=target,
-            weight=weight,
-        )
+        own = {"contrast": config.contrast_weight * contrast}
+        return self.made(batch, labeled, strong, target, own)

@@ -15,9 +15,9 @@ from datasets.types import Batch
 from methods import losses
 from methods.base import Progress, Source
 from methods.config import Choices, Positive, Probability, Share, Span
+from methods.fixmatch import FixMatch
 from methods.sharpening import sharpen
 from methods.thresholding import Thresholding
-from methods.weak_to_strong import WeakToStrong
 
 SLACK = 1.0001
 """C_0 of the paper: the first threshold lies a little above the loss that it starts from."""
@@ -94,7 +94,7 @@ class DashThreshold(nn.Module):
         return (weak_loss(probs, self.target(probs)) <= self.rho).to(probs.dtype)
 
 
-class Dash(WeakToStrong):
+class Dash(FixMatch):
     """L = L_s + λ_u mean_U [H(q, z_w) ≤ ρ_k] H(q, z_s), q = softmax(z_w / T), hard once ρ_k is ρ_min."""
 
     name = "dash"
@@ -106,7 +106,7 @@ class Dash(WeakToStrong):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(WeakToStrong.Config):
+    class Config(FixMatch.Config):
         """γ = 1.27, ρ_min = 0.05, T = 0.5 and the warm-up (2048 of 2^20 steps) are USB's; not `threshold`.
 
         `interval`: share of the training after the warm-up between two falls of the threshold; 10 of 1024

@@ -1,9 +1,14 @@
-"""FixMatch: pseudo-labels from a weak view, kept above a threshold, train the strong view."""
+"""FixMatch: pseudo-labels from a weak view, kept above a threshold, train the strong view.
+
+Its relatives (FlexMatch, FreeMatch, SoftMatch, Dash, UDA, SequenceMatch) run the step that is written here
+and replace one part of it each, never the order of the whole.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +19,19 @@ from methods.alignment import UniformAlignment
 from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
 from methods.config import Choices, Decay, Probability, Weight
 from methods.thresholding import FixedThreshold, Thresholding
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a step knows of its unlabeled clips.
+
+    `probs` (U, C) of the weak view and `weight` (U,), both without gradient; `logits` (U, C) per view of
+    the student, with gradient.
+    """
+
+    probs: Tensor
+    weight: Tensor
+    logits: Mapping[str, Tensor]
 
 
 class FixMatch(Method):
@@ -31,6 +49,8 @@ class FixMatch(Method):
         2020,
         "https://arxiv.org/abs/2001.07685",
     )
+    student_views: ClassVar[tuple[str, ...]] = ("strong",)
+    """Unlabeled views that the student learns from, in one forward pass with the labeled clips."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Method.Config):
@@ -59,19 +79,32 @@ class FixMatch(Method):
         model = self.teacher if self.config.pseudo_labels == "teacher" else self.student
         return losses.probabilities(model(weak))
 
+    def target(self, probs: Tensor) -> Tensor:
+        """What the strong view learns: (U,) labels; in relatives also a (U, C) distribution."""
+        return probs.argmax(1)
+
+    def further_losses(self, seen: Seen) -> dict[str, Tensor]:
+        """The terms that a relative adds, by name, already weighted."""
+        return {}
+
     def step(self, batch: Batch, progress: Progress) -> Step:
-        """One forward pass of labeled and strong views together, one without gradient of the weak view."""
+        """One pass without gradient of the weak view, one of all that the student learns from."""
         probs = self.guess(batch.unlabeled["weak"])
+        views = [batch.unlabeled[name] for name in self.student_views]
+        labeled, *others = joint(self.student, batch.labeled["labeled"], *views)
+        logits = dict(zip(self.student_views, others, strict=True))
+        supervised = self.supervised_loss(labeled, batch, progress)  # first: Dash learns its scale from it
+
         aligned = probs if self.config.alignment == "none" else self.aligned(probs)
+        target = self.target(aligned if self.config.alignment == "label" else probs)
         weight = self.thresholding(aligned, batch.unlabeled_index)
-        label = (aligned if self.config.alignment == "label" else probs).argmax(1)
-        labeled, strong = joint(self.student, batch.labeled["labeled"], batch.unlabeled["strong"])
-        unsupervised = losses.pseudo_label(strong, label, weight)
+        unsupervised = losses.pseudo_label(logits["strong"], target, weight)
         return Step(
             {
-                "supervised": losses.supervised(labeled, batch.label),
+                "supervised": supervised,
                 "unsupervised": self.config.unlabeled_weight * unsupervised,
+                **self.further_losses(Seen(probs, weight, logits)),
             },
-            pseudo_label=label,
+            pseudo_label=target,
             weight=weight,
         )

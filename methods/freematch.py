@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from methods import losses
 from methods.base import Source
 from methods.config import Choices, Decay, Probability, Weight
+from methods.fixmatch import FixMatch, Seen
 from methods.thresholding import Thresholding
-from methods.weak_to_strong import Seen, WeakToStrong
 
 QUANTILE = 0.8
 """Of the confidence in a batch, where it replaces the mean (an option of the release)."""
@@ -89,7 +89,7 @@ class FreeMatchThreshold(nn.Module):
         return (confidence >= adaptive_thresholds(self.level, self.marginal)[label]).to(probs.dtype)
 
 
-class FreeMatch(WeakToStrong):
+class FreeMatch(FixMatch):
     """FixMatch with M = [max p_w ≥ τ p̃_ŷ / max p̃], plus w_f Σ_c a_c log b_c."""
 
     name = "freematch"
@@ -101,7 +101,7 @@ class FreeMatch(WeakToStrong):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(WeakToStrong.Config):
+    class Config(FixMatch.Config):
         """Momentum 0.999 and w_f = 0.01 are USB's defaults (its configs have 0.001); `threshold` is not used.
 
         `quantile`: the 0.8-quantile of a batch's confidence instead of its mean.  `clip`: τ at most 0.95.

@@ -8,8 +8,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from datasets.types import Batch, Recipe, View
-from methods import losses, ramps, soft_losses
+from datasets.types import Batch, Recipe
+from methods import losses, ramps, recipes, soft_losses
 from methods.base import Method, Progress, Source, Step, joint
 from methods.config import Choices, Positive, Share, Weight
 from methods.mixup import mixed_pass
@@ -49,11 +49,7 @@ class MixMatch(Method):
 
     def recipe(self) -> Recipe:
         """Two weak views of each unlabeled clip."""
-        sampler = self.sampler()
-        return Recipe(
-            labeled={"labeled": View(sampler, "labeled")},
-            unlabeled={"weak": View(sampler, "weak"), "weak2": View(sampler, "weak", draw=1)},
-        )
+        return recipes.two_weak(self.sampler())
 
     @torch.no_grad()
     def guess(self, batch: Batch) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from datasets.types import Batch, Recipe, View
-from methods import losses, ramps
+from datasets.types import Batch, Recipe
+from methods import losses, ramps, recipes
 from methods.base import Progress, Source
 from methods.config import Choices, Decay, Probability, Share, Weight
 from methods.videossl import VideoSSL
@@ -44,9 +44,7 @@ class MeanTeacherDistilled(VideoSSL):
 
     def recipe(self) -> Recipe:
         """Two weak views: `weak` for the teacher, `weak2` for the student."""
-        labeled, sampler = super().recipe().labeled, self.sampler()
-        views = {"weak": View(sampler, "weak"), "weak2": View(sampler, "weak", draw=1)}
-        return Recipe(labeled=labeled, unlabeled=views)
+        return recipes.two_weak(self.sampler())
 
     @property
     def trained_view(self) -> str:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import torch
 
-from datasets.types import Batch, Recipe, View
-from methods import losses, ramps
+from datasets.types import Batch, Recipe
+from methods import losses, ramps, recipes
 from methods.base import Method, Progress, Source, Step, joint
 from methods.config import Choices, Share, Weight
 
@@ -43,11 +43,7 @@ class PiModel(Method):
 
     def recipe(self) -> Recipe:
         """Two weak views of each unlabeled clip."""
-        sampler = self.sampler()
-        return Recipe(
-            labeled={"labeled": View(sampler, "labeled")},
-            unlabeled={"weak": View(sampler, "weak"), "weak2": View(sampler, "weak", draw=1)},
-        )
+        return recipes.two_weak(self.sampler())
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """One forward pass of the labeled clips and both views."""

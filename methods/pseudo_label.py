@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from datasets.types import Batch, Recipe, TaskInfo, View
-from methods import losses, ramps
+from datasets.types import Batch, Recipe, TaskInfo
+from methods import losses, ramps, recipes
 from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
 from methods.config import Choices, Probability, Share, Weight
 from methods.thresholding import FixedThreshold
@@ -61,10 +61,7 @@ class PseudoLabel(Method):
 
     def recipe(self) -> Recipe:
         """One weak view of each unlabeled clip."""
-        sampler = self.sampler()
-        return Recipe(
-            labeled={"labeled": View(sampler, "labeled")}, unlabeled={"weak": View(sampler, "weak")}
-        )
+        return recipes.one_weak(self.sampler())
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """One forward pass of labeled and weak views together."""

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datasets.types import Batch, Clip, Recipe, TaskInfo, View
-from methods import losses, ramps, soft_losses
+from datasets.types import Batch, Clip, Recipe, TaskInfo
+from methods import losses, ramps, recipes, soft_losses
 from methods.base import BuildBackbone, Classifier, LinearHead, Method, Progress, Source, Step
 from methods.config import Choices, Decay, Positive, Share, Weight
 from methods.draws import Draws
@@ -77,15 +77,7 @@ class ReMixMatch(Method):
 
     def recipe(self) -> Recipe:
         """A weak and two strong views of each unlabeled clip."""
-        sampler = self.sampler()
-        return Recipe(
-            labeled={"labeled": View(sampler, "labeled")},
-            unlabeled={
-                "weak": View(sampler, "weak"),
-                "strong": View(sampler, "strong", draw=1),
-                "strong2": View(sampler, "strong", draw=2),
-            },
-        )
+        return recipes.two_strong(self.sampler())
 
     @torch.no_grad()
     def guess(self, weak: Clip) -> Tensor:

@@ -12,9 +12,9 @@ from datasets.types import Recipe, View
 from methods import losses
 from methods.base import Source
 from methods.config import Choices, Positive
+from methods.fixmatch import Seen
 from methods.flexmatch import FlexMatch
 from methods.sharpening import sharpen
-from methods.weak_to_strong import Seen, WeakToStrong
 
 
 def divergence(target: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def divergence(target: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
     return (F.kl_div(log_probs, target, reduction="none").sum(1) * weight).mean()
 
 
-class SequenceMatch(WeakToStrong, FlexMatch):
+class SequenceMatch(FlexMatch):
     """L = FlexMatch's + λ_u [KL(t_w ‖ p_m) + KL(t_m ‖ p_s) + KL(t_w ‖ p_s)], t = sg softmax(z / T).
 
     There is one softmax: a public code base applies it to probabilities, whose targets are nearly flat.

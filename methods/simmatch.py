@@ -9,14 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datasets.types import Batch, Clip, TaskInfo
-from methods import losses
+from datasets.types import Batch, TaskInfo
 from methods.banks import LabeledBank
-from methods.base import BuildBackbone, Method, Progress, Source, Step
+from methods.base import BuildBackbone, Progress, Source, Step
 from methods.config import Choices, Count, Decay, Positive, Probability, Weight
-from methods.projection import ProjectedClassifier, projected, similarities
-from methods.queue_alignment import QueueAlignment
-from methods.thresholding import FixedThreshold
+from methods.matching import Matching
+from methods.projection import ProjectedClassifier, similarities
 
 
 def aggregate(near: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -36,7 +34,7 @@ def unfold(scores: Tensor, probs: Tensor, labels: Tensor) -> Tensor:
     return (scores + likely.log()).softmax(1)  # a product whose sum underflows would be 0 / 0
 
 
-class SimMatch(Method):
+class SimMatch(Matching):
     """L = L_s + λ_u mean 1[max q ≥ τ] H(q, z_s) + λ_in mean H(õ, o_s), q and õ soft.
 
     o are the similarities of the weak view's embedding to those of all labeled clips, o_s the strong
@@ -58,43 +56,30 @@ class SimMatch(Method):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Method.Config):
+    class Config(Matching.Config):
         """τ = 0.95, λ_u = λ_in = 1, t = 0.1, α = 0.9, bank momentum 0.7, alignment over 32 batches: USB's.
 
         Embeddings of 128 numbers, hidden layer as wide as the feature: default to be confirmed.
         """
 
-        threshold: Annotated[Probability, Choices((0.7, 0.8, 0.9, 0.95))] = 0.95
-        unlabeled_weight: Annotated[Weight, Choices((0.5, 1.0, 2.0))] = 1.0
         instance_weight: Annotated[Weight, Choices((0.25, 0.5, 1.0, 2.0))] = 1.0
         temperature: Annotated[Positive, Choices((0.1, 0.2))] = 0.1
         smoothing: Probability = 0.9
         bank_momentum: Decay = 0.7
-        projection: Count = 128
-        alignment_queue: Count = 32
         pseudo_labels: Literal["student", "teacher"] = "student"
+        projection: Count = 128
         ema_decay: Decay = 0.999
 
     config: Config
-    student: ProjectedClassifier
-    teacher: ProjectedClassifier
 
     def __init__(self, config: Config, task: TaskInfo, build_backbone: BuildBackbone) -> None:
         super().__init__(config, task, build_backbone)
-        self.aligned = QueueAlignment(task.classes, config.alignment_queue)
-        self.thresholding = FixedThreshold(config.threshold)
         self.bank = LabeledBank(task.labeled, config.projection, config.bank_momentum)
 
-    def build_model(self, build_backbone: BuildBackbone) -> ProjectedClassifier:
-        """A classifier with an embedding of two layers."""
-        return projected(build_backbone, self.task.classes, self.config.dropout, self.config.projection)
-
-    @torch.no_grad()
-    def guess(self, weak: Clip) -> tuple[Tensor, Tensor]:
-        """(U, d) embeddings of the weak view and its (U, C) aligned predictions."""
-        model = self.teacher if self.config.pseudo_labels == "teacher" else self.student
-        (seen,) = model.embed(weak)
-        return seen.projected, self.aligned(losses.probabilities(seen.logits))
+    @property
+    def guesser(self) -> ProjectedClassifier:
+        """The student, or the teacher if the config says so."""
+        return self.teacher if self.config.pseudo_labels == "teacher" else self.student
 
     @torch.no_grad()
     def remember(self, batch: Batch, student: Tensor) -> None:
@@ -125,18 +110,9 @@ class SimMatch(Method):
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """One joint forward pass of labeled and strong views, one without gradient of the weak view."""
-        config = self.config
         weak, probs = self.guess(batch.unlabeled["weak"])
         labeled, strong = self.student.embed(batch.labeled["labeled"], batch.unlabeled["strong"])
         target, instance = self.match(probs, weak, strong.projected)
-        weight = self.thresholding(target, batch.unlabeled_index)
         self.remember(batch, labeled.projected.detach())
-        return Step(
-            {
-                "supervised": losses.supervised(labeled.logits, batch.label),
-                "unsupervised": config.unlabeled_weight * losses.pseudo_label(strong.logits, target, weight),
-                "instance": config.instance_weight * instance,
-            },
-            pseudo_label=target,
-            weight=weight,
-        )
+        own = {"instance": self.config.instance_weight * instance}
+        return self.made(batch, labeled, strong, target, own)

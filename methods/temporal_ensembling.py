@@ -7,8 +7,8 @@ from typing import Annotated
 
 import torch
 
-from datasets.types import Batch, Recipe, TaskInfo, View
-from methods import losses, ramps
+from datasets.types import Batch, Recipe, TaskInfo
+from methods import losses, ramps, recipes
 from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
 from methods.config import Choices, Decay, Share, Weight
 from methods.prediction_memory import PredictionMemory
@@ -43,10 +43,7 @@ class TemporalEnsembling(Method):
 
     def recipe(self) -> Recipe:
         """One weak view of each unlabeled clip."""
-        sampler = self.sampler()
-        return Recipe(
-            labeled={"labeled": View(sampler, "labeled")}, unlabeled={"weak": View(sampler, "weak")}
-        )
+        return recipes.one_weak(self.sampler())
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """One forward pass of labeled and weak views together."""

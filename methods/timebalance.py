@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datasets.types import Batch, Clip, Recipe, TaskInfo, View
-from methods import losses
+from datasets.types import Batch, Clip, Recipe, TaskInfo
+from methods import losses, recipes
 from methods.base import BuildBackbone, Classifier, Method, Progress, Source, Step, joint
 from methods.config import Choices, Count, Weight
 from methods.extra_inputs import ExtraInput, Frozen, NeedsFiles, fill, read_state_dict
@@ -117,10 +117,7 @@ class TimeBalance(NeedsFiles):
 
     def recipe(self) -> Recipe:
         """One weak view of each unlabeled clip."""
-        sampler = self.sampler()
-        return Recipe(
-            labeled={"labeled": View(sampler, "labeled")}, unlabeled={"weak": View(sampler, "weak")}
-        )
+        return recipes.one_weak(self.sampler())
 
     @torch.no_grad()
     def target(self, clip: Clip) -> Tensor:

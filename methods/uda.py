@@ -14,8 +14,8 @@ from datasets.types import Batch
 from methods import losses
 from methods.base import Progress, Source
 from methods.config import Choices, Positive, Probability
+from methods.fixmatch import FixMatch
 from methods.sharpening import sharpen
-from methods.weak_to_strong import WeakToStrong
 
 Schedule = Literal["linear", "exp", "log"]
 
@@ -56,7 +56,7 @@ def annealed_loss(
     return (F.cross_entropy(logits, label, reduction="none") * kept).mean()
 
 
-class UDA(WeakToStrong):
+class UDA(FixMatch):
     """L = L_TSA + λ_u mean_U [max p_w ≥ τ] H(q, z_s), q = sg softmax(z_w / T), p_w without temperature.
 
     The target is sharpened: a public code base passes probabilities to a function that takes a
@@ -72,7 +72,7 @@ class UDA(WeakToStrong):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(WeakToStrong.Config):
+    class Config(FixMatch.Config):
         """T = 0.4, τ = 0.8, λ_u = 1 as in USB's configs; `annealing` is off there.
 
         `annealing`: how the ceiling of training signal annealing rises over training.  `annealing_of`: the

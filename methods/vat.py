@@ -9,8 +9,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from datasets.types import Batch, Clip, Recipe, View
-from methods import losses, ramps, soft_losses
+from datasets.types import Batch, Clip, Recipe
+from methods import losses, ramps, recipes, soft_losses
 from methods.base import Method, Progress, Source, Step
 from methods.config import Choices, Count, Positive, Share, Weight
 from methods.draws import Draws
@@ -110,10 +110,7 @@ class VAT(Method):
 
     def recipe(self) -> Recipe:
         """One weak view of each unlabeled clip."""
-        sampler = self.sampler()
-        return Recipe(
-            labeled={"labeled": View(sampler, "labeled")}, unlabeled={"weak": View(sampler, "weak")}
-        )
+        return recipes.one_weak(self.sampler())
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """A labeled pass, and three of the weak view."""

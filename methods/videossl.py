@@ -8,8 +8,8 @@ from typing import Annotated, cast
 import torch
 from torch import Tensor
 
-from datasets.types import Batch, Recipe, View
-from methods import losses
+from datasets.types import Batch, Recipe
+from methods import losses, recipes
 from methods.base import BuildBackbone, Classifier, Method, Progress, Source, Step
 from methods.config import Choices, Probability, Weight
 from methods.extra_inputs import ExtraInput, NeedsFiles
@@ -79,10 +79,7 @@ class VideoSSL(NeedsFiles):
 
     def recipe(self) -> Recipe:
         """One weak view of each unlabeled clip."""
-        sampler = self.sampler()
-        return Recipe(
-            labeled={"labeled": View(sampler, "labeled")}, unlabeled={"weak": View(sampler, "weak")}
-        )
+        return recipes.one_weak(self.sampler())
 
     @property
     def trained_view(self) -> str:

@@ -69,6 +69,19 @@ Address = Annotated[
     str | None,
     typer.Option("--address", help="A running Ray cluster, or 'auto'; --out must be a shared folder."),
 ]
+MaxRetries = Annotated[
+    int,
+    typer.Option(
+        "--max-retries",
+        min=0,
+        help="Further attempts when the machine fails (worker, storage, GPU), not the method.",
+    ),
+]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option("--trial-timeout", min=1, help="Seconds that one attempt of a trial may take.", metavar="S"),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
 StaleTrials = Annotated[
     Stale | None,
     typer.Option("--stale", help="Run trials of changed code again, or keep their results."),

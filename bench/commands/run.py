@@ -23,6 +23,9 @@ def run(
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
     address: options.Address = None,
+    max_retries: options.MaxRetries = 2,
+    trial_timeout: options.TrialTimeout = None,
+    wait: options.Wait = False,
     plugin: options.Plugins = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also run what needs a GPU on a machine without one.")
@@ -66,10 +69,13 @@ def run(
                 cpus_per_trial=cpus_per_trial,
                 gpus_per_trial=gpus_per_trial,
                 address=address,
+                max_retries=max_retries,
+                trial_timeout=trial_timeout,
             ),
             yes=yes,
             stale=None if stale is None else stale.value,
             retry_failed=retry_failed,
+            wait=wait,
         ),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.store import RunFolder, read_json, write_json
+from bench.store import RunFolder, read_json, sealed, write_json
 
 LINE = r"\[\d+/\d+\] synthgym_tiny@2 (supervised|fixmatch) seed=\d top1 \d+\.\d \d+:\d\d"
 
@@ -165,7 +165,7 @@ def test_a_rerun_renders_a_file_that_is_missing(bench: Any, name: str) -> None:
 def _change_code(folder: Path) -> None:
     """Pretends that the trials were done by other code."""
     for done in folder.glob("trials/*/done.json"):
-        write_json(done, {**read_json(done), "code_hash": "0" * 16})
+        write_json(done, sealed({**read_json(done), "code_hash": "0" * 16}))
 
 
 def test_stale_trials_wait_for_a_decision(bench: Any) -> None:

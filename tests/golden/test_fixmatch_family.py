@@ -16,14 +16,12 @@ from methods.adamatch import AdaMatch
 from methods.base import Step
 from methods.dash import Dash, threshold_at, weak_loss
 from methods.defixmatch import DeFixMatch
-from methods.fixmatch import FixMatch
 from methods.flexmatch import FlexMatch, FlexMatchThreshold, learning_status
 from methods.freematch import FreeMatch, adaptive_thresholds, modulated
 from methods.pseudo_label import PseudoLabel, alpha
 from methods.sequencematch import SequenceMatch, divergence
 from methods.sharpening import sharpen
 from methods.uda import UDA, released
-from methods.weak_to_strong import WeakToStrong
 
 
 def _batch(**unlabeled: Any) -> Batch:
@@ -273,17 +271,6 @@ def test_interpolated_logits_lie_between_both_passes() -> None:
     assert ((mixed >= 0) & (mixed <= 1)).all()
     assert len(mixed.unique()) == mixed.numel()  # an own share for each clip and class
     assert torch.equal(mixed, adamatch.interpolate(together, alone, FixedDraws()))
-
-
-def test_the_step_in_parts_is_the_step_of_fixmatch() -> None:
-    for settings in ({}, {"threshold": 0.5, "alignment": "label", "unlabeled_weight": 2.0}):
-        whole, parts = (build(method, **settings) for method in (FixMatch, WeakToStrong))
-        expected, found = (method.step(_batch(), progress()) for method in (whole, parts))
-        for name, value in expected.losses.items():
-            assert torch.equal(found.losses[name], value), name
-        assert expected.weight is not None
-        assert found.weight is not None
-        assert torch.equal(found.weight, expected.weight)
 
 
 def test_uda_compares_the_confidence_before_sharpening() -> None:

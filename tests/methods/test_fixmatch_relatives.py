@@ -25,8 +25,8 @@ from methods.freematch import FreeMatch, FreeMatchThreshold, adaptive_thresholds
 from methods.pseudo_label import PseudoLabel, alpha
 from methods.sequencematch import SequenceMatch, divergence
 from methods.sharpening import sharpen
+from methods.softmatch import SoftMatch
 from methods.uda import UDA
-from methods.weak_to_strong import WeakToStrong
 
 TASK = TaskInfo(classes=3, labeled=4, unlabeled=5, class_counts=(2, 1, 1), frames=8)
 INDEX = torch.arange(2)
@@ -46,9 +46,11 @@ def probabilities(draw: st.DrawFn, most: int = 5, classes: int = 3) -> Tensor:
 
 
 def test_only_the_rule_or_one_part_differs_from_the_step_of_fixmatch() -> None:
-    assert FlexMatch.step is FixMatch.step
-    for method in (FreeMatch, UDA, Dash, SequenceMatch):
-        assert method.step is WeakToStrong.step
+    for method in (FlexMatch, FreeMatch, SoftMatch, UDA, Dash, SequenceMatch):
+        assert method.step is FixMatch.step
+    for method in (FlexMatch, SoftMatch):  # "differ from it by their thresholding only"
+        own = set(vars(method)) & set(vars(FixMatch)) - {"__module__", "__doc__", "__annotations__"}
+        assert own <= {"name", "source", "Config", "build_thresholding"}, own
 
 
 # FlexMatch

@@ -147,6 +147,19 @@ def test_the_same_run_gives_the_same_bytes(tmp_path, real_figures):
     assert len(first) == 5 + 2 * 9 + 1 and first == digests(tmp_path / "two")
 
 
+def test_figures_of_an_earlier_report_go_and_other_files_stay(tmp_path):
+    old, other = (
+        tmp_path / "out" / "figures" / name for name in ("embedded-gymlike-9-accuracy.png", "my.png")
+    )
+    old.parent.mkdir(parents=True)
+    for path in (old, other):
+        path.write_bytes(b"x")
+    loaded = suite({"supervised": "baseline", "fixmatch": "competitor"})
+    run = write_run(loaded, tmp_path / "run", lambda e, labels, s: LEAD[e], clips=60)
+    write_report(loaded, run, tmp_path / "out", ("md",))
+    assert other.exists() and not old.exists() and len(list(old.parent.glob("*.svg"))) == 2
+
+
 def test_labels_cannot_inject_markup(tmp_path):
     evil = "<img src=x onerror=alert(1)> | **b** [a](http://x.y) $x$ `c`"
     loaded = suite(
@@ -190,7 +203,7 @@ def test_the_small_print_says_what_was_run(tmp_path):
         "code-fixmatch (fixmatch)",
         "**Seeds:** 0–4.",
         "240 of 240",
-        "32 s CPU",
+        "32 s CPU (clock)",
     ):
         assert text in page, text
     assert "Warning" not in page
