@@ -1,4 +1,4 @@
-"""What `data verify` found out about each clip, on the disk: which decoder reads it in full, and how many frames.
+"""What `data verify` found out about each clip: which decoder reads it in full, and how many frames it has.
 
 There is one manifest per data set and decoder that is asked first, as there is one clip cache: whoever reads
 clips with these settings takes the pinned decoder, and gets what the unpinned choice would give.

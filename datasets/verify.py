@@ -74,10 +74,8 @@ def verify(dataset: DataSet, workers: int = 1, progress: bool = True, decoder: s
     known = load_rows(path)
     rows = {key: known[key] for key, clip in clips.items() if key in known and _settled(clip, known[key])}
     left = [clip for key, clip in clips.items() if key not in rows and clip.path.is_file()]
-    here = {clip.key for clip in left}
-    for key in clips:
-        if key not in rows and key not in here:
-            rows[key] = _row(error=_absence(clips[key].path))
+    absent = {key: clip for key, clip in clips.items() if key not in rows and not clip.path.is_file()}
+    rows |= {key: _row(error=_absence(clip.path)) for key, clip in absent.items()}
     try:
         _examine(left, order(decoder), rows, path, dataset.name, workers, progress)
     except OSError as error:

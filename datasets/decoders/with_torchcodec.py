@@ -7,6 +7,7 @@ times, and files without usable times (AVI with B-frames, raw streams) end it ea
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from ctypes.util import find_library
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from datasets.decoders.interface import Decoder, Frame, UndecodableError, check_file, last_clause
 
 INSTALL = "pip install 'sefar-bench[torchcodec]'"
-FFMPEG = "install FFmpeg 4 to 8, for example with: apt-get install ffmpeg"
+FFMPEG = "install FFmpeg 4 to 9, for example with: apt-get install ffmpeg"
 
 
 def frames(path: Path) -> Generator[Frame]:
@@ -65,17 +66,18 @@ def missing() -> str | None:
 def _library() -> Any:
     """The module with its decoders, or what is wrong with it."""
     try:
-        from torchcodec import decoders, ffmpeg_major_version  # noqa: PLC0415
+        import torchcodec  # noqa: PLC0415
+        from torchcodec import decoders  # noqa: PLC0415
     except ModuleNotFoundError:
         return f"torchcodec is not installed here ({INSTALL})"
     except (ImportError, OSError, RuntimeError) as error:
-        return (
-            f"torchcodec does not load here ({last_clause(error)}); it must fit the torch that is installed"
-        )
-    if ffmpeg_major_version is None:
-        return f"torchcodec finds no FFmpeg libraries here; {FFMPEG}"
+        return f"torchcodec does not load here ({last_clause(error)}); its build must fit that of torch"
     if not hasattr(decoders, "Demuxer"):
         return f"torchcodec is older than 0.17 here ({INSTALL})"
+    if getattr(torchcodec, "ffmpeg_major_version", None) is None:
+        if find_library("avcodec") is None:
+            return f"torchcodec finds no FFmpeg libraries here; {FFMPEG}"
+        return f"torchcodec cannot load the FFmpeg libraries here; its build must fit that of torch, or {FFMPEG}"
     return decoders
 
 
