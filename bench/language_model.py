@@ -55,7 +55,7 @@ class Projector(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, D) -> (N, tokens, hidden)."""
         out: Tensor = self.outer(F.gelu(self.inner(self.norm(x))))
-        return out.unflatten(1, (self.tokens, self.hidden))
+        return out.view(len(out), self.tokens, self.hidden)
 
 
 class LanguageModel:
@@ -88,7 +88,7 @@ class LanguageModel:
                 f"--model {path}: holds no causal language model with a tokenizer ({first})."
             ) from error
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model: Any = model.eval().requires_grad_(False).to(self.device)
+        self._model: Any = model.train(False).requires_grad_(False).to(self.device)
         self._embed: nn.Module = self._model.get_input_embeddings()
         self.hidden = int(self._embed.weight.shape[1])
         self._answers = self._answer_tokens(path)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -106,6 +107,6 @@ def look_clips(
         numbers = augment.central(len(chosen))
         if look.place != _CENTER:
             for row, key in enumerate(chosen):
-                height, width = store.frames(key).shape[1:3]
+                height, width = store.frames(key)[np.arange(1)].shape[1:3]
                 numbers.uniform[row, _SHIFT[0 if width >= height else 1]] = look.place
         yield render(store, chosen, frames, policy, numbers, settings, device)

@@ -61,8 +61,8 @@ def look(spec: TrialSpec, scene: Scene, method: Method) -> pd.DataFrame | None:
         confidence, predicted = passes.mean(0).max(1)
         spread = passes.std(0) if len(passes) > 1 else torch.full_like(passes[0], float("nan"))
         parts.append((predicted, confidence, spread.gather(1, predicted[:, None])[:, 0]))
-    predicted, confidence, deviation = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
-    columns = (keys, [clip.label for clip in clips], predicted, confidence, deviation)
+    told = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
+    columns = (keys, [clip.label for clip in clips], *told)
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 

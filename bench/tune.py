@@ -246,7 +246,8 @@ def conclude(
                 f"no configuration of '{label}' finished on all seeds; see {run.path / 'trials'}, then run "
                 "the same command with --retry-failed."
             )
-        means = {i: round(float(np.mean(row)), 6) for i, row in enumerate(found) if None not in row}
+        whole = {i: [v for v in row if v is not None] for i, row in enumerate(found) if None not in row}
+        means = {i: round(float(np.mean(row)), 6) for i, row in whole.items()}
         scores = {"validation_accuracy": means[best], "validation_accuracies": tuple(means.values())}
         entries[label] = own[best].settings.model_copy(update=scores)
     tuned = Tuned(

@@ -70,9 +70,9 @@ def draw(
         if ranks is not None:
             name = f"{section}-critical-difference"
             found[section, ""] = [_save(ranks, name, "Average ranks over the data sets", write)]
-        picture = _fluctuation([board for board, _ in drawn if board.section == section], look, write)
-        if picture is not None:
-            found.setdefault((section, ""), []).append(picture)
+        fluctuation = _fluctuation([board for board, _ in drawn if board.section == section], look, write)
+        if fluctuation is not None:
+            found.setdefault((section, ""), []).append(fluctuation)
     return found
 
 

@@ -242,7 +242,7 @@ class _Concluded:
         variance = np.maximum(np.maximum(seed + v.clip - v.inter, seed), v.clip)
         df = np.minimum((prior_df + v.n_seeds - 1) * (variance / seed) ** 2, v.n_clusters - 1.0)
         se = np.sqrt(variance)
-        half = -special.stdtrit(df, (1.0 - LEVEL) / 2.0) * se
+        half: Floats = -special.stdtrit(df, (1.0 - LEVEL) / 2.0).astype(np.float64) * se
         return cls(estimate, v, moderated, prior_df, se, df, half)
 
     def numbers(self, at: int) -> Numbers:
