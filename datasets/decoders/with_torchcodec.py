@@ -78,7 +78,7 @@ def _library() -> Any:
         if find_library("avcodec") is None:
             return f"torchcodec finds no FFmpeg libraries here; {FFMPEG}"
         return (
-            f"torchcodec cannot load the FFmpeg libraries here; its build must fit that of torch, or {FFMPEG}"
+            f"torchcodec cannot load FFmpeg here; its build must fit that of torch, or {FFMPEG}"
         )
     return decoders
 
