@@ -34,7 +34,7 @@ def completed(
     Raises:
         UserError: for a suite that does not exist, or that extends another one itself.
     """
-    if not isinstance(value, dict) or "extends" not in value:
+    if not isinstance(value, dict) or value.get("extends") is None:
         return value
     name, sections = value["extends"], value.get("sections")
     if name not in names():

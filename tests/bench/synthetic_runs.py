@@ -14,7 +14,7 @@ import pandas as pd
 from bench.evaluate import metrics, write_predictions
 from bench.plan import PlannedTrial
 from bench.spec import Batch, Net, Optimizer, Protocol, TrialSpec
-from bench.store import RunFolder, write_json
+from bench.store import RunFolder, read_json, sealed, sha256, write_json
 from bench.suite import Entry, LoadedSuite, Section, Suite, Task, Tuned, parse_seeds
 from datasets.policy import AugmentPolicy
 
@@ -83,6 +83,13 @@ def write_run(
                         trials.append(planned.model_dump(mode="json"))
     write_json(run.path / "plan.json", {"trials": trials, "banner": banner, **(plan or {})})
     return run
+
+
+def reseal(trial: Path, **changes: Any) -> None:
+    """Files a trial's record again after its predictions or `changes` of its fields, as if it were its own."""
+    predictions = trial / "predictions.parquet"
+    whole = {"predictions_bytes": predictions.stat().st_size, "predictions_sha256": sha256(predictions)}
+    write_json(trial / "done.json", sealed({**read_json(trial / "done.json"), **whole, **changes}))
 
 
 def _planned(name, section, entry, data, labels, seed, limited) -> PlannedTrial:

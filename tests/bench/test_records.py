@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_runs import suite, write_run
+from synthetic_runs import reseal, suite, write_run
 
 from bench.plan import PlannedTrial
 from bench.records import load_run
@@ -27,9 +27,7 @@ def rewrite(run, change):
     folder = run.path / "trials" / first_id(run)
     table = change(pd.read_parquet(folder / "predictions.parquet"))
     table.to_parquet(folder / "predictions.parquet")
-    done = json.loads((folder / "done.json").read_text())
-    done["predictions_bytes"] = (folder / "predictions.parquet").stat().st_size
-    write_json(folder / "done.json", done)
+    reseal(folder)
 
 
 def first_id(run):
@@ -107,16 +105,14 @@ def test_a_probability_that_is_nan_is_named_with_its_row(run):
 
 def test_a_class_beyond_the_task_is_refused(run):
     folder = run.path / "trials" / first_id(run)
-    done = json.loads((folder / "done.json").read_text())
-    write_json(folder / "done.json", {**done, "classes": 5})
+    reseal(folder, classes=5)
     with pytest.raises(UserError, match=r"class 11 occurs, but done\.json says that the task has 5 classes"):
         load_run(run)
 
 
 def test_the_record_of_another_trial_is_not_taken_for_this_one(run):
     folder = run.path / "trials" / first_id(run)
-    done = json.loads((folder / "done.json").read_text())
-    write_json(folder / "done.json", {**done, "id": "feedfeedfeedfeed"})
+    reseal(folder, id="feedfeedfeedfeed")
     with pytest.raises(UserError, match=r"done\.json: is the record of trial feedfeedfeedfeed"):
         load_run(run)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from synthetic_runs import suite, write_run
+from synthetic_runs import reseal, suite, write_run
 
 from bench import cli
 from bench.records import load_run
@@ -85,10 +85,7 @@ def change_predictions(place, change):
     record = load_run_of(place)[0]
     path = record.folder.path / "predictions.parquet"
     change(pd.read_parquet(path)).to_parquet(path, index=False)
-    done = record.folder.path / "done.json"
-    size = f'"predictions_bytes": {path.stat().st_size}'
-    old = f'"predictions_bytes": {record.done["predictions_bytes"]}'
-    done.write_text(done.read_text(encoding="utf-8").replace(old, size), encoding="utf-8")
+    reseal(record.folder.path)
     return path
 
 

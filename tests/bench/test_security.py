@@ -24,7 +24,7 @@ from bench.suite import load_suite
 from datasets.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTSIDE = ["../evil", "/tmp/evil", "a/b", "..", "evil\n", "~evil", "$(touch evil)"]
+OUTSIDE = ["../evil", "/tmp/evil", "a/../b", "..", "evil\n", "~evil", "$(touch evil)"]
 
 
 class Bomb:

@@ -45,7 +45,7 @@ def make_run(
     run = write_run(loaded, folder, lambda e, labels, s: means[e], clips=240, banner=banner, plan=plan)
     if number != 12:
         for path in run.path.glob("trials/*/done.json"):
-            path.write_text(json.dumps({**read_json(path), "classes": number}), encoding="utf-8")
+            reseal(path.parent, classes=number)
     if logs:
         with_logs(run)
     return loaded, run
