@@ -19,7 +19,7 @@ SOFTWARE = ("sefar_bench", "torch")
 def mixtures(records: Sequence[Record]) -> list[str]:
     """One sentence for everything in which records of one board differ and should not."""
     done = [record for record in records if record.done]
-    return [*_code(done), *_protocols(done), *_software(done), *_devices(done)]
+    return [*_code(done), *_content(done), *_protocols(done), *_software(done), *_devices(done)]
 
 
 def _code(records: Iterable[Record]) -> list[str]:
@@ -34,6 +34,22 @@ def _code(records: Iterable[Record]) -> list[str]:
     return [
         f"Warning: trials of {', '.join(mixed)} were run by different versions of the code; their numbers "
         "may not belong together. Run again with --stale redo."
+    ]
+
+
+def _content(records: Iterable[Record]) -> list[str]:
+    """Splits whose trials saw other frames; records of before there was a `data_hash` count as any."""
+    found: dict[tuple[str, int, str], set[str]] = defaultdict(set)
+    for record in records:
+        seen = record.done.get("data_hash")
+        if seen is not None:
+            found[record.spec.data, record.spec.protocol.short_side, record.spec.split_hash].add(str(seen))
+    mixed = sorted({data for (data, _, _), hashes in found.items() if len(hashes) > 1})
+    if not mixed:
+        return []
+    return [
+        f"Warning: trials on {', '.join(mixed)} saw different frames: videos, their decoder or the cache "
+        "have changed between them. Run the older ones again into another folder with --out."
     ]
 
 
