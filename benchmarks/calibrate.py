@@ -474,10 +474,16 @@ def main() -> int:
         power_settings(options.power_boards),
         further_settings(options.boards),
     )
+    wanted = tuple(tuple(each) for each in wanted)
     run = finished if options.finished_only else run_all
     null, seen, diverging, power, further = (run(each, options.kept, options.workers) for each in wanted)
+    lacking = sum(map(len, wanted)) - sum(map(len, (null, seen, diverging, power, further)))
     real = measured(options.results) if options.results.is_file() else []
     text = tables(null, diverging | further, seen, power, real)
+    if lacking:
+        text += (
+            f"\n\n{lacking} settings are not simulated yet (`–`, or no row): `make calibrate` goes on there."
+        )
     print(text)
     if options.write:
         write_into(options.write, text)

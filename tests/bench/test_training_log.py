@@ -97,7 +97,7 @@ def test_on_a_cpu_processor_time_counts_where_it_was_measured(tmp_path):
     new = dataclasses.replace(record, done={**record.done, "train_cpu_seconds": 20.0, "clips_seen": 605})
     assert spent(old) == (pytest.approx(32.5), "clock") and spent(new) == (20.0, "processor")
     assert total([new]).clips_per_second == pytest.approx(30.25)
-    on_gpu = dataclasses.replace(new.planned, spec=new.spec.model_copy(update={"device": "cuda"}))
+    on_gpu = new.planned.model_copy(update={"spec": new.spec.model_copy(update={"device": "cuda"})})
     assert spent(dataclasses.replace(new, planned=on_gpu))[1] == "clock"
     (board,) = build_boards([old, new], loaded.suite)
     row = dataclasses.replace((*board.ranked, *board.unranked)[0], records=(old, new))

@@ -69,7 +69,8 @@ def _dots(board: Board, looks: Looks) -> Figure:
     ]
     ax.set_xlabel("\n".join([accuracy_name(board), *bounds]))
     seeds = count(len(board.seeds), "seed")
-    ax.set_title(f"{title(board)}\nlarge: mean over {seeds} with 95 % interval; small: one seed each")
+    shown = "with 95 % interval" if len(board.seeds) >= MIN_SEEDS else "(too few for an interval)"
+    ax.set_title(f"{title(board)}\nlarge: mean over {seeds} {shown}; small: one seed each")
     return figure
 
 

@@ -87,7 +87,10 @@ def row_name(row: Row) -> str:
 
 def wrap(label: str, width: int = 30) -> str:
     """A label on at most two lines."""
-    return "\n".join(textwrap.wrap(label, width, max_lines=2, placeholder="…")) or label
+    lines = textwrap.wrap(label, width)
+    if len(lines) > 2:
+        lines = [lines[0], f"{lines[1][: width - 1]}…"]
+    return "\n".join(lines) or label
 
 
 def accuracy_name(board: Board) -> str:

@@ -49,7 +49,8 @@ def _cell(ax: Axes, x: int, y: int, c: Comparison, alpha: float, k: int) -> None
         color = BETTER if c.estimate > 0 else WORSE
     ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=color, edgecolor="none"))
     p = p_value(c.adjusted_p)
-    text = f"{signed(c.estimate)}\np {p}" if p.startswith("<") else f"{signed(c.estimate)}\np = {p}"
+    said = "no claim" if c.adjusted_p is None else f"p {p}" if p.startswith("<") else f"p = {p}"
+    text = f"{signed(c.estimate)}\n{said}"
     ax.text(x, y, text, ha="center", va="center", fontsize=_size(k), color="#111111")
 
 

@@ -97,7 +97,8 @@ def test_limited_trials_are_barred_in_words(tmp_path):
 
 
 def test_two_label_budgets_share_a_summary_and_a_figure(tmp_path, real_figures, monkeypatch):
-    monkeypatch.setattr("bench.render.figures.canvas.as_bytes", lambda figure, kind: b"")  # names alone count
+    for name in ("tight_box", "as_bytes"):  # names alone count
+        monkeypatch.setattr(f"bench.render.figures.canvas.{name}", lambda *arguments: b"")
     page = report(
         tmp_path,
         loaded=suite(ENTRIES, labels=("2", "4")),
