@@ -20,7 +20,7 @@ from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, run_trials
 from bench.store import RunFolder, read_json, write_json
 from bench.suite import LoadedSuite
-from datasets.clip_cache import ClipCache
+from bench.trial import open_cache
 from datasets.errors import UserError
 
 PLAN, ENVIRONMENT = "plan.json", "env.json"
@@ -166,13 +166,13 @@ def execute(
 
 def prepare_data(trials: Sequence[PlannedTrial]) -> None:
     """Makes files and clip caches once, before any worker asks for them."""
-    needed = dict.fromkeys((trial.spec.data, trial.spec.protocol.short_side) for trial in trials)
-    for name, short_side in needed:
+    needed = {
+        (trial.spec.data, trial.spec.protocol.short_side, trial.spec.protocol.store): trial.spec.protocol
+        for trial in trials
+    }
+    for (name, *_), protocol in needed.items():
         data = plugins.dataset(name)
-        clips = data.table().clips()
-        if not ClipCache.complete(clips, name, short_side):
-            data.prepare()
-            ClipCache.open(clips, name, short_side, workers=available_cpus())
+        open_cache(name, protocol, data.table(), data, workers=available_cpus())
 
 
 def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:

@@ -18,7 +18,7 @@ from bench.code_hash import code_hash, module_of
 from bench.environment import environment
 from bench.experiment import Experiment, Scene, make_scene, set_determinism
 from bench.meter import Meter
-from bench.spec import TrialSpec
+from bench.spec import Protocol, TrialSpec
 from bench.store import TrialFolder
 from bench.train import warmup_steps
 from datasets.clip_cache import ClipCache
@@ -123,7 +123,7 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
         "labeled": len(scene.split.labeled),
         "unlabeled": len(scene.split.unlabeled),
         "excluded": dict(sorted(scene.cache.errors.items())),
-        "data_hash": content,
+        **content,
         "prepare_seconds": prepared,
         "train_seconds": state.seconds,
         "train_cpu_seconds": state.cpu_seconds,
@@ -135,12 +135,12 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
     }
 
 
-def prepare_scene(spec: TrialSpec) -> tuple[Scene, str]:
+def prepare_scene(spec: TrialSpec) -> tuple[Scene, dict[str, str]]:
     """Opens the data of a trial.
 
     Returns:
-        What the trial trains on, and the hash of that content: it stands in the record for the code that
-        reads and decodes data, which the code hash leaves out.
+        What the trial trains on, and two hashes of it, which stand in the record for the code that reads and
+        decodes data, which the code hash leaves out: of the videos and their decoders, and of the pixels.
 
     Raises:
         UserError: when the split is not the planned one, or no labeled clip can be decoded.
@@ -153,18 +153,22 @@ def prepare_scene(spec: TrialSpec) -> tuple[Scene, str]:
             f"data set '{spec.data}' has changed since trial {spec.id} was planned (split "
             f"{split.hash[:12]} instead of {spec.split_hash[:12]}); plan again with the same command."
         )
-    cache = open_cache(spec, table, data)
-    members = [*split.labeled, *split.unlabeled, *split.validation, *split.test]
-    content = f"{table.mirror} {cache.content_hash([clip.key for clip in members])}"
-    return make_scene(spec, table, split, cache), hashlib.sha256(content.encode()).hexdigest()[:16]
+    cache = open_cache(spec.data, spec.protocol, table, data)
+    members = [clip.key for clip in (*split.labeled, *split.unlabeled, *split.validation, *split.test)]
+    content = f"{table.mirror} {cache.content_hash(members)}"
+    hashes = {
+        "data_hash": hashlib.sha256(content.encode()).hexdigest()[:16],
+        "pixel_hash": cache.pixel_hash(members)[:16],
+    }
+    return make_scene(spec, table, split, cache), hashes
 
 
-def open_cache(spec: TrialSpec, table: ClipTable, data: Any) -> ClipCache:
+def open_cache(name: str, protocol: Protocol, table: ClipTable, data: Any, workers: int = 1) -> ClipCache:
     """The clip cache of a data set; makes the files first where the cache does not hold all clips."""
     clips = table.clips()
-    if not ClipCache.complete(clips, spec.data, spec.protocol.short_side):
+    if not ClipCache.complete(clips, name, protocol.short_side, form=protocol.store):
         data.prepare()
-    return ClipCache.open(clips, spec.data, spec.protocol.short_side)
+    return ClipCache.open(clips, name, protocol.short_side, workers=workers, form=protocol.store)
 
 
 def _checkpoint(path: Path, code: str) -> dict[str, Any] | None:

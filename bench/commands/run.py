@@ -23,6 +23,8 @@ def run(
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
     address: options.Address = None,
+    cache: options.Cache = None,
+    cache_gib: options.CacheGib = None,
     plugin: options.Plugins = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also run what needs a GPU on a machine without one.")
@@ -48,6 +50,7 @@ def run(
     from bench.suite import load_suite
 
     loaded = load_suite(suite)
+    options.use_cache(cache, cache_gib)
     options.load_plugins(plugin)
     from bench import runner
     from bench.leaks import refuse_leaks

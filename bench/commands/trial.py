@@ -19,12 +19,15 @@ def trial(
     out: Annotated[
         Path, typer.Option("--out", help="Folder of runs; the trial's is OUT/single/trials/ID.")
     ] = Path("runs"),
+    cache: options.Cache = None,
+    cache_gib: options.CacheGib = None,
     plugin: options.Plugins = None,
 ) -> int:
     """Run one trial here: no Ray, and no video decoder when the clips are cached.
 
     Example: python -m bench trial runs/smoke/trials/0123456789abcdef/spec.json --out again
     """
+    options.use_cache(cache, cache_gib)
     options.load_plugins(plugin)
     found = _read(spec)
     from bench import exit_codes
