@@ -6,7 +6,7 @@ UV     := 0.13.9
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow lint type check calibrate lock clean
+.PHONY: help setup run test test-slow lint type check calibrate chaos lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ check: lint type test ## what a contributor runs before a commit
 
 calibrate: setup ## false marks and power of the tests into docs/statistics.md (long; resumable)
 	$(BIN)/python benchmarks/calibrate.py --write docs/statistics.md
+
+chaos: setup     ## random kills, full disks and damaged files; every table must come out the same (long; resumable)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/chaos.py --faults 160 --ray 40 --seed 1 --kept runs/chaos.jsonl
 
 lock: setup      ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-annotate \

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.records import Record
+from bench.spec import Protocol
 
 ALLOWED = ("batch.labeled", "batch.warmup", "optimizer.lr", "optimizer.weight_decay", "augmentations.labeled")
 SOFTWARE = ("sefar_bench", "torch")
@@ -38,11 +39,15 @@ def _code(records: Iterable[Record]) -> list[str]:
 
 def _protocols(records: Sequence[Record]) -> list[str]:
     """Settings that a suite fixes for all entries, and that differ all the same."""
-    seen: dict[str, dict[str, str]] = defaultdict(dict)
+    distinct: list[tuple[Protocol, str]] = []
     for record in records:
-        for name, value in _flat(record.spec.protocol.model_dump(mode="json")).items():
+        if not any(record.spec.protocol == protocol for protocol, _ in distinct):
+            distinct.append((record.spec.protocol, record.planned.entry))
+    seen: dict[str, dict[str, str]] = defaultdict(dict)
+    for protocol, entry in distinct:
+        for name, value in _flat(protocol.model_dump(mode="json")).items():
             if not any(name == own or name.startswith(f"{own}.") for own in ALLOWED):
-                seen[name].setdefault(str(value), record.planned.entry)
+                seen[name].setdefault(str(value), entry)
     return [
         f"Warning: trials of different protocols: '{name}' is "
         + " but ".join(f"{value} ({entry})" for value, entry in values.items())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,8 +114,13 @@ def summaries(boards: Sequence[Board]) -> tuple[Summary, ...]:
     """The summaries of every section with results on at least two data sets, by measure.
 
     Where some data set has a board on the mean per class, all its section's cells are summarised on it too;
-    on the balanced ones it is top-1.
+    on the balanced ones it is top-1.  Several pages ask for the same ones, so the last are kept.
     """
+    return _summaries(tuple(boards))
+
+
+@lru_cache(maxsize=1)
+def _summaries(boards: tuple[Board, ...]) -> tuple[Summary, ...]:
     found: list[Summary | None] = []
     for name in dict.fromkeys(board.section for board in boards):
         mine = [board for board in boards if board.section == name]

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from datasets.contained import Lost, contained
+from datasets.decoders import with_pyav
+from datasets.decoders.interface import UndecodableError
 from datasets.errors import UserError
 from datasets.home import data_home
 from datasets.progress import tracked
+from datasets.video_writing import encode, picture_of
 
 SHORT_SIDE = 320
 """Larger pictures are scaled down: crops of 224 out of [256, 320] need no more."""
@@ -76,16 +79,20 @@ def make_clips(
 
 def make(job: Cut | Join) -> str:
     """Makes one clip under its name when it is complete; returns what went wrong, or nothing."""
-    import av  # noqa: PLC0415
-
     try:
         if isinstance(job, Cut):
-            return _write(job.target, _span(job), _rate(job.video))
-        return _write(job.target, _pictures(job), Fraction(FRAME_RATE))
-    except (av.FFmpegError, ValueError) as error:
+            rate = with_pyav.frame_rate(job.video) or Fraction(FRAME_RATE)
+            pictures = with_pyav.pictures_between(job.video, job.start, job.end)
+        else:
+            rate, pictures = Fraction(FRAME_RATE), _pictures(job)
+        count = encode(job.target, pictures, rate.limit_denominator(1001), _size)
+    except UndecodableError as error:
+        return error.reason
+    except ValueError as error:
         return f"it cannot be read ({error})"
     except OSError as error:
         return f"it cannot be written ({error.strerror})"
+    return "" if count else "there is no frame in its span"
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -99,36 +106,7 @@ def _number(path: Path) -> int:
     return int(found[1]) if found else -1
 
 
-def _rate(video: Path) -> Fraction:
-    import av  # noqa: PLC0415
-
-    with av.open(str(video), metadata_errors="ignore") as container:
-        stream = container.streams.best("video")
-        rate = None if stream is None else stream.average_rate or stream.guessed_rate
-    return Fraction(rate or FRAME_RATE).limit_denominator(1001)
-
-
-def _span(job: Cut) -> Iterator[Any]:
-    """Decoded frames with times in [start, end], from the last key frame before the start."""
-    import av  # noqa: PLC0415
-
-    with av.open(str(job.video), metadata_errors="ignore") as container:
-        stream = container.streams.best("video")
-        if stream is None or stream.time_base is None:
-            return
-        begin = float(stream.start_time or 0) * float(stream.time_base)
-        container.seek(max(0, int((job.start + begin) / float(stream.time_base))), stream=stream)
-        frames: Iterator[Any] = container.decode(stream)
-        for frame in frames:
-            time = (frame.time or 0.0) - begin
-            if time > job.end:
-                return
-            if time >= job.start:
-                yield frame
-
-
 def _pictures(job: Join) -> Iterator[Any]:
-    import av  # noqa: PLC0415
     import cv2  # noqa: PLC0415
 
     files = [path for path in frame_files(job.folder) if job.first is None or _number(path) >= job.first]
@@ -136,40 +114,11 @@ def _pictures(job: Join) -> Iterator[Any]:
         picture: Any = cv2.imread(str(path))
         if picture is None:
             raise ValueError(f"{path.name} is no picture")
-        yield av.VideoFrame.from_ndarray(picture, format="bgr24")
+        yield picture_of(picture)
 
 
-def _write(target: Path, frames: Iterator[Any], rate: Fraction) -> str:
-    import av  # noqa: PLC0415
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.mp4")
-    count = 0
-    try:
-        with av.open(str(temporary), "w") as container:
-            stream: Any = None
-            scaler = av.video.reformatter.VideoReformatter()
-            for frame in frames:
-                if stream is None:
-                    stream = container.add_stream("libx264", rate=rate)
-                    stream.width, stream.height = _size(frame.width, frame.height)
-                    stream.pix_fmt, stream.options = "yuv420p", {"crf": "18", "threads": "1"}
-                picture = scaler.reformat(
-                    frame, width=stream.width, height=stream.height, format="yuv420p", threads=1
-                )
-                picture.pts = None
-                container.mux(stream.encode(picture))
-                count += 1
-            if stream is not None:
-                container.mux(stream.encode())
-        if count:
-            temporary.replace(target)
-        return "" if count else "there is no frame in its span"
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _size(width: int, height: int) -> tuple[int, int]:
-    """The size of the made clip: even, shorter side at most `SHORT_SIDE`."""
-    factor = min(1.0, SHORT_SIDE / min(width, height))
-    return max(2, round(width * factor / 2) * 2), max(2, round(height * factor / 2) * 2)
+def _size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the made clip: even, shorter side at most `SHORT_SIDE`."""
+    factor = min(1.0, SHORT_SIDE / min(size))
+    height, width = (max(2, round(side * factor / 2) * 2) for side in size)
+    return height, width

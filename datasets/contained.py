@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -47,7 +47,7 @@ def contained(
     jobs: Sequence[Job],
     workers: int,
     patience: float = PATIENCE_SECONDS,
-) -> Iterator[tuple[int, Result | Lost]]:
+) -> Generator[tuple[int, Result | Lost]]:
     """Runs `function` on every job in `workers` child processes; yields (position, result) as they finish.
 
     Each child holds one job at a time, so that a crash names its file.  What `function` raises counts as

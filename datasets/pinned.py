@@ -27,6 +27,8 @@ def import_lists(folder: Path, name: str, videos: Path, mirror: bool, accept_lea
     roles = role_files(folder)
     if "train" not in roles:
         raise UserError(f"{folder} has no training list, such as 'train.csv'; give the folder of the lists.")
+    # Read where they are first, so that a mistake names the file of the user and not its copy.
+    ListFolder(Place(name, FORMAT, videos, folder.resolve(), mirror, accept_leak)).table()
     target = data_home() / "splits" / name
     try:
         shutil.rmtree(target, ignore_errors=True)

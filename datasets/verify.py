@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import video_io
 from datasets.clip_cache import fingerprint
-from datasets.contained import Lost, contained
-from datasets.errors import UserError
-from datasets.home import data_home
+from datasets.contained import Lost
+from datasets.decoders import DECODERS, DEFAULT, order
+from datasets.decoding_rounds import Outcome, Reading, decoded_in_rounds
+from datasets.errors import UserError, unknown_name
+from datasets.manifest import load_rows, manifest_path, save_rows
 from datasets.progress import tracked
 
 if TYPE_CHECKING:  # the child processes import this module, and need no torch
     from datasets.types import ClipRef, DataSet
 
-FORMAT = 1
+ABSENT = "the file does not exist"
+
 _SAVE_SECONDS = 20.0
 _SIDE = 32
 """Frames are only counted, so they are kept small."""
@@ -47,74 +48,114 @@ class VerifyReport:
     manifest: Path
 
 
-def verify(dataset: DataSet, workers: int = 1, progress: bool = True) -> VerifyReport:
+def verify(dataset: DataSet, workers: int = 1, progress: bool = True, decoder: str = DEFAULT) -> VerifyReport:
     """Decodes every clip of all roles in child processes and writes the manifest of the data set.
 
-    The manifest has per key frames, fps, width, height, codec, decoder, content hash, flaw and error.
-    Clips that it has, with the size and time that their file has now, are not decoded again, so an
-    interrupted call is resumed by the next.
+    The manifest has per key frames, fps, width, height, codec, decoder (the one that reads it in full),
+    content hash, flaw and error.  Clips that it has, with the size and time that their file has now, are not
+    decoded again, so an interrupted call is resumed by the next; those that nobody could read are, once
+    there is a decoder that was not asked.
+
+    Args:
+        dataset: what to look at.
+        workers: number of child processes.
+        progress: whether to show it.
+        decoder: who is asked first.
 
     Raises:
-        UserError: the data set is not on this machine, or the manifest cannot be written.
+        UserError: the data set is not on this machine, there is no such decoder, or the manifest cannot be
+            written.
     """
+    if decoder not in DECODERS:
+        raise unknown_name("decoder", decoder, DECODERS, "--decoder")
     dataset.prepare()
     clips = {clip.key: clip for clip in dataset.table().clips()}
-    path = data_home() / "manifests" / f"{dataset.name}.json"
-    known = _load(path)
-    rows = {key: known[key] for key, clip in clips.items() if key in known and _unchanged(clip, known[key])}
+    path = manifest_path(dataset.name, decoder)
+    known = load_rows(path)
+    rows = {key: known[key] for key, clip in clips.items() if key in known and _settled(clip, known[key])}
     left = [clip for key, clip in clips.items() if key not in rows and clip.path.is_file()]
+    absent = {key: clip for key, clip in clips.items() if key not in rows and not clip.path.is_file()}
+    rows |= {key: _row(error=_absence(clip.path)) for key, clip in absent.items()}
     try:
-        _examine(left, rows, path, dataset.name, workers, progress)
+        _examine(left, order(decoder), rows, path, dataset.name, workers, progress)
     except OSError as error:
         raise UserError(f"the manifest {path} cannot be written ({error.strerror}).") from error
-    return VerifyReport(dataset.name, len(clips), len(left), _findings(clips, rows), path)
+    return VerifyReport(dataset.name, len(clips), len(left), _findings(rows), path)
 
 
 def _examine(
     clips: list[ClipRef],
+    decoders: tuple[str, ...],
     rows: dict[str, dict[str, Any]],
     path: Path,
     name: str,
     workers: int,
     progress: bool,
 ) -> None:
-    results = contained(examine, [clip.path for clip in clips], max(1, min(workers, len(clips))))
+    results = decoded_in_rounds(examine, [Reading(clip.path, decoders) for clip in clips], workers)
     saved = time.monotonic()
     try:
         with contextlib.closing(tracked(results, len(clips), f"verifying {name}", shown=progress)) as found:
-            for place, result in found:
-                clip = clips[place]
-                rows[clip.key] = _lost(clip.path, result) if isinstance(result, Lost) else result
+            for outcome in found:
+                clip = clips[outcome.place]
+                rows[clip.key] = _judged(clip.path, outcome)
                 if time.monotonic() - saved > _SAVE_SECONDS:
-                    _save(path, rows)
+                    save_rows(path, rows)
                     saved = time.monotonic()
     finally:
-        _save(path, rows)
+        save_rows(path, rows)
 
 
-def examine(path: Path) -> dict[str, Any]:
+def examine(job: Reading) -> dict[str, Any]:
     """The manifest row of a file: decodes it once.  Runs in a child process."""
-    digest, size, mtime = fingerprint(path)
-    row: dict[str, Any] = {"size": size, "mtime_ns": mtime, "sha256": digest}
     try:
-        facts = video_io.probe(path)
-        row |= {"codec": facts.codec, "fps": facts.fps, "width": facts.width, "height": facts.height}
-        found = video_io.decode(path, _SIDE)
-        row |= {"frames": len(found.frames), "decoder": found.decoder, "flaw": found.flaw, "error": None}
+        digest, size, mtime = fingerprint(job.path)
+    except OSError as error:
+        return _row(error=f"the file cannot be read ({error.strerror})")
+    row = _row(sha256=digest, size=size, mtime_ns=mtime)
+    try:
+        found = video_io.decode(job.path, _SIDE, job.decoders)
     except video_io.UndecodableError as error:
-        row |= {"frames": 0, "decoder": None, "flaw": None, "error": error.reason}
-    return row
+        return row | {"error": error.reason, "asked": _able(job.decoders)}
+    if found.facts is not None:
+        row |= {name: getattr(found.facts, name) for name in ("codec", "fps", "width", "height")}
+    return row | {"frames": len(found.frames), "decoder": found.decoder, "flaw": found.flaw}
 
 
-def _lost(path: Path, lost: Lost) -> dict[str, Any]:
-    stat = path.stat()
-    return {
-        "size": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-        "frames": 0,
-        "flaw": None,
-        "error": lost.reason,
-    }
+def _row(**known: Any) -> dict[str, Any]:
+    nothing = dict.fromkeys(("sha256", "codec", "fps", "width", "height", "decoder", "flaw", "error"))
+    return {"size": -1, "mtime_ns": -1, **nothing, "frames": 0, **known}
+
+
+def _judged(path: Path, outcome: Outcome) -> dict[str, Any]:
+    """The row of a file after all rounds: that a decoder crashed on it is a flaw of the file."""
+    if not isinstance(outcome.result, Lost):
+        row: dict[str, Any] = outcome.result
+        if outcome.failed and not row["error"]:
+            row["flaw"] = "; ".join(filter(None, (row["flaw"], outcome.failed)))
+        return row
+    try:
+        digest, size, mtime = fingerprint(path)
+    except OSError as error:
+        return _row(error=f"the file cannot be read ({error.strerror})")
+    reason = "; ".join(filter(None, (outcome.failed, outcome.result.reason)))
+    return _row(sha256=digest, size=size, mtime_ns=mtime, error=reason, asked=list(DECODERS))
+
+
+def _absence(path: Path) -> str:
+    return "it is not a file" if path.exists() else ABSENT
+
+
+def _able(decoders: Iterable[str]) -> list[str]:
+    """The decoders that work on this machine."""
+    return [name for name in decoders if DECODERS[name].missing() is None]
+
+
+def _settled(clip: ClipRef, row: Mapping[str, Any]) -> bool:
+    """Whether a row still tells what decoding the clip now would tell."""
+    if not _unchanged(clip, row):
+        return False
+    return not row["error"] or set(_able(DECODERS)) <= set(row.get("asked", ()))
 
 
 def _unchanged(clip: ClipRef, row: Mapping[str, Any]) -> bool:
@@ -125,33 +166,13 @@ def _unchanged(clip: ClipRef, row: Mapping[str, Any]) -> bool:
     return (stat.st_size, stat.st_mtime_ns) == (row.get("size"), row.get("mtime_ns"))
 
 
-def _findings(clips: Mapping[str, ClipRef], rows: Mapping[str, Mapping[str, Any]]) -> tuple[Finding, ...]:
+def _findings(rows: Mapping[str, Mapping[str, Any]]) -> tuple[Finding, ...]:
     found = []
-    for key in sorted(clips):
-        row = rows.get(key)
-        if row is None:
-            found.append(Finding(key, "missing", "the file does not exist"))
-        elif row["error"]:
-            found.append(Finding(key, "undecodable", row["error"]))
+    for key in sorted(rows):
+        row = rows[key]
+        if row["error"]:
+            kind = "missing" if row["error"] == ABSENT else "undecodable"
+            found.append(Finding(key, kind, row["error"]))
         elif row["flaw"]:
             found.append(Finding(key, "flawed", row["flaw"]))
     return tuple(found)
-
-
-def _load(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return dict(stored["clips"]) if stored["format"] == FORMAT else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}  # none yet, or damaged: every clip is decoded again
-
-
-def _save(path: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        content = {"format": FORMAT, "clips": {key: rows[key] for key in sorted(rows)}}
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

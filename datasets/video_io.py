@@ -1,267 +1,162 @@
-"""Files to frames and frames to files: the only place that knows decord and PyAV.
+"""A file to all its frames, once: asks the decoders in turn, and decides whom to believe.
 
-A decoder is a function in `DECODERS`, path -> frames in decode order; `decode` scales the frames, and
-decides whom to believe.  decord 0.6 is first, and is not trusted blindly: it counts frames by the
-file's header or packets and fills gaps by repeating the last frame.  So before it runs, the packets are
-counted without decoding (about 0.5 ms for a small clip): it is not asked where the header's count
-differs, where an edit list hides packets, or where PyAV cannot open the file at all.  After it ran, its
-frame count must equal the packets', and no two neighboring frames may be identical.  Otherwise PyAV,
-which stops where the file does, reads the clip; a really static clip therefore costs a second decode,
-and is never refused.
+decord 0.6 is first, and is not trusted blindly: it counts frames by the file's header or packets and fills
+gaps by repeating the last frame.  So before a decoder runs, the packets are counted without decoding.
+decord is not asked where the header's count differs or an edit list hides packets.  Whoever ran, its frames
+must be as many as the packets that are shown, and no two neighboring frames may be identical; otherwise it
+counts as failed and the next one reads the clip.  A really static clip therefore costs a second decode.
+
+Where none is believed, the file is damaged, or static: then counts what PyAV gives, which stops where the
+file does and repeats nothing, or what torchcodec gives, if that is more.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Frame = NDArray[np.uint8]
-FrameReader = Callable[[Path], Iterator[Frame]]
-"""path -> RGB frames (H, W, 3), upright, in decode order; raises UndecodableError."""
+from datasets.decoders import DECODERS, DEFAULT, order
+from datasets.decoders.interface import Frame, UndecodableError, check_file
+from datasets.decoders.with_pyav import Probe, probe
+from datasets.video_writing import write_video
 
-_CHUNK_BYTES = 32 << 20
+__all__ = ["Decoded", "Probe", "UndecodableError", "decode", "probe", "read_with", "write_video"]
+
 _SILENT_PACKETS = {"mpeg4", "vp8", "vp9", "av1"}
 """Codecs in which a packet may show nothing by design (packed B-frames, alternate references)."""
 
+_BELIEVED = ("pyav", "torchcodec")
+"""Decoders that give nothing but what the file holds, so that a part of a file from them is a part of it."""
 
-class UndecodableError(Exception):
-    """A file that gives no frames; `reason` is one clause without the path."""
-
-    def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(str(path), reason)
-        self.path = Path(path)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}."
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What a file says of its video stream, without decoding it.
-
-    `packets` counts those that the file holds, `shown` those that its edit list shows, `header_frames`
-    is the header's claim (0: none).  Sizes are of the coded picture, before rotation.
-    """
-
-    codec: str
-    width: int
-    height: int
-    fps: float
-    packets: int
-    shown: int
-    header_frames: int
+_PEEK = 16
+"""Pictures are first compared on one row in so many: most differ there already."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """All frames of a clip, (T, H, W, 3) uint8, who read them, and what is wrong with the file (or None)."""
+    """All frames of a clip, and what is known of its file.
+
+    Attributes:
+        frames: (T, H, W, 3) RGB uint8.
+        decoder: who read them.
+        flaw: what is wrong with the file, or None.
+        facts: what PyAV says of the file, where it was asked.
+    """
 
     frames: NDArray[np.uint8]
     decoder: str
     flaw: str | None = None
+    facts: Probe | None = None
 
 
-def probe(path: Path) -> Probe:
-    """Counts the packets of the best video stream.
-
-    Raises:
-        UndecodableError: the file is missing, empty, no video, or cannot be opened.
-    """
-    import av  # noqa: PLC0415
-
-    _check_file(path)
-    try:
-        with av.open(str(path), metadata_errors="ignore") as container:
-            stream = _video_stream(container, path)
-            packets = [packet.is_discard for packet in _packets(container, stream) if packet.size]
-            rate = stream.average_rate or stream.guessed_rate
-            context = stream.codec_context
-            return Probe(
-                codec=str(context.name),
-                width=int(context.width),
-                height=int(context.height),
-                fps=float(rate) if rate else 0.0,
-                packets=len(packets),
-                shown=len(packets) - sum(packets),
-                header_frames=int(stream.frames),
-            )
-    except (av.FFmpegError, ValueError) as error:
-        raise UndecodableError(path, _reason(error)) from error
-
-
-def decode(path: Path, short_side: int | None = None, decoder: str = "decord") -> Decoded:
+def decode(path: Path, short_side: int | None = None, decoders: str | Sequence[str] = DEFAULT) -> Decoded:
     """Decodes every frame of a clip, once.
 
     Args:
         path: the file.
         short_side: the shorter side of the result in pixels, aspect ratio kept; smaller files are scaled
             up, so that crops fit.  None keeps the file's size.
-        decoder: who is asked first; PyAV is the fallback of every other.
+        decoders: who is asked, in this order; one name asks this one first and the others after it.  Those
+            that this machine lacks are passed over.
 
     Raises:
         UndecodableError: no decoder reads a frame of it.
         KeyError: there is no such decoder.
     """
-    first = DECODERS[decoder]
-    facts = probe(path)
-    flaw = None
-    if facts.header_frames > facts.packets:
-        flaw = f"the header promises {facts.header_frames} frames, the file holds {facts.packets}"
-    honest = facts.shown == facts.packets and facts.header_frames in {0, facts.packets}
-    if decoder != "pyav" and honest:
+    check_file(path)
+    asked = order(decoders) if isinstance(decoders, str) else decoders
+    facts, reason = _facts(path, asked)
+    if facts is None:  # nothing to check them by: those who invent nothing are asked first
+        asked = sorted(asked, key=lambda name: name not in _BELIEVED)
+    parts: dict[str, NDArray[np.uint8]] = {}
+    for name in asked:
+        if name not in _BELIEVED and facts is not None and not _honest(facts):
+            continue
         try:
-            frames = _collect(first(path), short_side)
-        except UndecodableError:
-            frames = None
-        if frames is not None and len(frames) == facts.shown and not _repeats(frames):
-            return Decoded(frames, decoder, flaw)
-    frames = _collect(_read_pyav(path), short_side)
-    if frames is None:
-        raise UndecodableError(path, "none of its frames can be decoded")
-    if flaw is None and len(frames) < facts.shown and facts.codec not in _SILENT_PACKETS:
-        flaw = f"{len(frames)} of its {facts.shown} frames can be decoded"
-    return Decoded(frames, "pyav", flaw)
+            with contextlib.nullcontext() if facts else _muted():
+                frames, repeats = _collect(path, name, short_side)
+        except UndecodableError as error:
+            reason = reason or ("" if facts else error.reason)
+            continue
+        full = facts is None or len(frames) == facts.shown
+        if full and (not repeats or name in _BELIEVED):
+            return Decoded(frames, name, _flaw(facts, len(frames)), facts)
+        if name in _BELIEVED:
+            parts[name] = frames
+            if facts is not None and facts.codec in _SILENT_PACKETS:
+                break
+    if not parts:
+        raise UndecodableError(path, reason or "none of its frames can be decoded")
+    name = max(parts, key=lambda each: len(parts[each]))
+    return Decoded(parts[name], name, _flaw(facts, len(parts[name])), facts)
 
 
-def write_video(path: Path, frames: NDArray[np.uint8], fps: int = 25, crf: int = 18) -> None:
-    """Writes frames (T, H, W, 3) RGB uint8 as H.264; the same frames give the same bytes.
+def read_with(path: Path, decoder: str, short_side: int | None = None) -> NDArray[np.uint8]:
+    """All frames (T, H, W, 3) that one decoder gives, believed as they are.
 
-    The file appears under its name only when it is complete.  Odd sizes are stored without chroma
-    subsampling, which needs even ones.
+    Raises:
+        UndecodableError: it gives none.
+        KeyError: there is no such decoder.
     """
-    import av  # noqa: PLC0415
+    return _collect(path, decoder, short_side)[0]
 
-    _, height, width, _ = frames.shape
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+
+def _facts(path: Path, asked: Sequence[str]) -> tuple[Probe | None, str]:
+    """What PyAV says of a file, or why it cannot; nothing where PyAV is not to be asked."""
+    if "pyav" not in asked:
+        return None, ""
     try:
-        with av.open(str(temporary), "w") as container:
-            stream: Any = container.add_stream("libx264", rate=fps)
-            stream.width, stream.height = width, height
-            stream.pix_fmt = "yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p"
-            stream.options = {"crf": str(crf), "threads": "1"}
-            scaler = av.video.reformatter.VideoReformatter()
-            for frame in frames:
-                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-                container.mux(stream.encode(scaler.reformat(picture, format=stream.pix_fmt, threads=1)))
-            container.mux(stream.encode())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        return probe(path), ""
+    except UndecodableError as error:
+        return None, error.reason
 
 
-def _read_decord(path: Path) -> Iterator[Frame]:
-    decord = _decord()
-    if decord is None:
-        raise UndecodableError(path, "decord is not installed here")
-    failures = (decord.DECORDError, RuntimeError, AssertionError, IndexError)
-    try:
-        reader = decord.VideoReader(str(path), num_threads=1)
-        total = len(reader)
-        first = reader.get_batch([0]).asnumpy()
-        yield first[0]
-        step = max(1, _CHUNK_BYTES // first.nbytes)
-        for start in range(1, total, step):
-            yield from reader.get_batch(range(start, min(start + step, total))).asnumpy()
-    except failures as error:
-        raise UndecodableError(path, _reason(error)) from error
+def _honest(facts: Probe) -> bool:
+    return facts.shown == facts.packets and facts.header_frames in {0, facts.packets}
 
 
-def _read_pyav(path: Path) -> Iterator[Frame]:
-    import av  # noqa: PLC0415
-
-    _check_file(path)
-    try:
-        with av.open(str(path), metadata_errors="ignore") as container:
-            stream = _video_stream(container, path)
-            stream.codec_context.thread_count = 1
-            # One scaler for all frames, on one thread: with its defaults PyAV starts threads per frame.
-            scaler = av.video.reformatter.VideoReformatter()
-            for packet in _packets(container, stream):
-                try:
-                    pictures = packet.decode()
-                except av.FFmpegError:
-                    continue  # a damaged packet: its frame is left out, the next ones may be whole
-                for picture in pictures:
-                    rgb: Frame = np.asarray(
-                        scaler.reformat(picture, format="rgb24", threads=1).to_ndarray(), dtype=np.uint8
-                    )
-                    turns = round(picture.rotation / 90)
-                    yield np.rot90(rgb, turns) if turns else rgb
-    except (av.FFmpegError, ValueError) as error:
-        raise UndecodableError(path, _reason(error)) from error
-
-
-DECODERS: dict[str, FrameReader] = {"decord": _read_decord, "pyav": _read_pyav}
-
-
-@lru_cache(maxsize=1)
-def _decord() -> Any:
-    try:
-        import decord  # noqa: PLC0415
-    except (ImportError, OSError):  # no wheel for this machine, or one that does not load
+def _flaw(facts: Probe | None, frames: int) -> str | None:
+    if facts is None:
         return None
-    decord.logging.set_level(decord.logging.QUIET)
-    return decord
+    if facts.header_frames > facts.packets:
+        return f"the header promises {facts.header_frames} frames, the file holds {facts.packets}"
+    if frames < facts.shown and facts.codec not in _SILENT_PACKETS:
+        return f"{frames} of its {facts.shown} frames can be decoded"
+    return None
 
 
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise UndecodableError(path, "the file does not exist")
-    if not path.is_file():
-        raise UndecodableError(path, "it is not a file")
-    if path.stat().st_size == 0:
-        raise UndecodableError(path, "the file is empty")
-    with path.open("rb") as file:
-        if file.read(40).startswith(b"version https://git-lfs.github.com"):
-            raise UndecodableError(
-                path, "it is a Git LFS pointer, not the video; fetch it with `git lfs pull`"
-            )
+def _collect(path: Path, decoder: str, short_side: int | None) -> tuple[NDArray[np.uint8], bool]:
+    """Stacks frames as they come, each scaled at once so that large videos need little memory.
 
-
-def _video_stream(container: Any, path: Path) -> Any:
-    stream = container.streams.best("video")
-    if stream is None:
-        raise UndecodableError(path, "it has no video stream")
-    return stream
-
-
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Packets up to the end or to the first place where the container itself is broken, then a flush."""
-    import av  # noqa: PLC0415
-
-    try:
-        yield from container.demux(stream)
-    except av.FFmpegError:
-        return
-
-
-def _reason(error: BaseException) -> str:
-    """The part of a decoder's message that helps a reader: without trace, path and place in C++."""
-    import av  # noqa: PLC0415
-
-    if isinstance(error, av.FFmpegError):
-        return f"it is no readable video ({error.strerror})"
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rsplit(": ", 1)[-1].rstrip(".")
-
-
-def _collect(frames: Iterator[Frame], short_side: int | None) -> NDArray[np.uint8] | None:
-    """Stacks frames as they come, each scaled at once so that large videos need little memory."""
+    Returns:
+        The frames, and whether two neighbors are identical (in the size of the file).
+    """
     kept: list[Frame] = []
+    repeats = False
+    last: Frame | None = None
     size: tuple[int, int] | None = None
-    for frame in frames:
-        size = size or _scaled(frame.shape[0], frame.shape[1], short_side)
-        kept.append(_resize(frame, size))
-    return np.stack(kept) if kept else None
+    with contextlib.closing(DECODERS[decoder].frames(path)) as frames:  # no decoder outlives its clip
+        for frame in frames:
+            size = size or _scaled(frame.shape[0], frame.shape[1], short_side)
+            repeats = repeats or (last is not None and _same(last, frame))
+            last = frame
+            kept.append(_resize(frame, size))
+    if not kept:
+        raise UndecodableError(path, "none of its frames can be decoded")
+    return np.stack(kept), repeats
+
+
+def _same(one: Frame, other: Frame) -> bool:
+    if one.shape != other.shape or not np.array_equal(one[::_PEEK], other[::_PEEK]):
+        return False
+    return bool(np.array_equal(one, other))
 
 
 def _scaled(height: int, width: int, short_side: int | None) -> tuple[int, int]:
@@ -282,5 +177,16 @@ def _resize(frame: Frame, size: tuple[int, int]) -> Frame:
     return np.asarray(cv2.resize(frame, (width, height), interpolation=how), dtype=np.uint8)
 
 
-def _repeats(frames: NDArray[np.uint8]) -> bool:
-    return any(np.array_equal(frames[i - 1], frames[i]) for i in range(1, len(frames)))
+@contextlib.contextmanager
+def _muted() -> Iterator[None]:
+    """Keeps C libraries from writing to standard error about a file that is no video anyway."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 
-
 def adaptive_weight(probability: Tensor, deviation: Tensor) -> Tensor:
     """η(p, s) = 2 sigmoid(e^p - e) · 2 (sigmoid(1 / (20 s + 1e-9)) - 1/2), in (0, 1].
 

@@ -46,10 +46,19 @@ Data = Annotated[
 ]
 Seeds = Annotated[str | None, typer.Option("--seeds", help="As 0-4 or 0,2,5-7.", metavar="SEEDS")]
 Full = Annotated[bool, typer.Option("--full", help="Everything, where a plain run does a quick part.")]
+Embedded = Annotated[
+    bool, typer.Option("--embedded", help="The rendered form alone, whatever data are on this machine.")
+]
 LimitSteps = Annotated[
     int | None,
     typer.Option(
         "--limit-steps", min=1, help="Train for N steps at most; bars the trials from leaderboards."
+    ),
+]
+AllowEmptyClasses = Annotated[
+    bool,
+    typer.Option(
+        "--allow-empty-classes", help="Classes with too few clips for a label budget keep what they have."
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs; the suite's is inside.")]
@@ -90,6 +99,28 @@ CacheGib = Annotated[
         help="Most GiB of the clip cache; what is longest unused is removed. Default: no limit.",
     ),
 ]
+MaxRetries = Annotated[
+    int,
+    typer.Option(
+        "--max-retries",
+        min=0,
+        help="Further attempts when the machine fails (worker, storage, GPU), not the method.",
+    ),
+]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option("--trial-timeout", min=1, help="Seconds that one attempt of a trial may take.", metavar="S"),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        "--init", help="What nets start from instead of the suite's weights: 'random', a file or a name."
+    ),
+]
+KeepWeights = Annotated[
+    bool, typer.Option("--keep-weights", help="Keep each evaluated model, for `bench features`.")
+]
 StaleTrials = Annotated[
     Stale | None,
     typer.Option("--stale", help="Run trials of changed code again, or keep their results."),
@@ -113,7 +144,13 @@ def names(text: str | None, option: str) -> list[str] | None:
 
 
 def choice(
-    methods: str | None, data: str | None, seeds: str | None, full: bool, limit_steps: int | None
+    methods: str | None,
+    data: str | None,
+    seeds: str | None,
+    full: bool,
+    limit_steps: int | None,
+    allow_empty_classes: bool = False,
+    embedded: bool = False,
 ) -> Choice:
     """What of a suite was asked for.
 
@@ -133,6 +170,8 @@ def choice(
         seeds=numbers,
         full=full,
         limit_steps=limit_steps,
+        allow_empty_classes=allow_empty_classes,
+        embedded=embedded,
     )
 
 

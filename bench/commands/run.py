@@ -16,15 +16,22 @@ def run(
     data: options.Data = None,
     seeds: options.Seeds = None,
     full: options.Full = False,
+    embedded: options.Embedded = False,
     out: options.Out = Path("runs"),
     to: options.To = None,
     limit_steps: options.LimitSteps = None,
+    allow_empty_classes: options.AllowEmptyClasses = False,
     max_concurrent: options.MaxConcurrent = None,
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
     address: options.Address = None,
     cache: options.Cache = None,
     cache_gib: options.CacheGib = None,
+    max_retries: options.MaxRetries = 2,
+    trial_timeout: options.TrialTimeout = None,
+    wait: options.Wait = False,
+    init: options.Init = None,
+    keep_weights: options.KeepWeights = False,
     plugin: options.Plugins = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also run what needs a GPU on a machine without one.")
@@ -53,15 +60,16 @@ def run(
     options.use_cache(cache, cache_gib)
     options.load_plugins(plugin)
     from bench import runner
+    from bench.initial_weights import starting_from
     from bench.leaks import refuse_leaks
     from bench.schedule import Settings
 
     named = [task.data for section in loaded.suite.sections.values() for task in section.tasks]
     refuse_leaks(options.names(data, "--data") or named, accept_leak or ())
     return runner.run_suite(
-        loaded,
+        starting_from(loaded, init),
         runner.Options(
-            choice=options.choice(methods, data, seeds, full, limit_steps),
+            choice=options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded),
             out=out,
             to=to,
             settings=Settings(
@@ -69,10 +77,14 @@ def run(
                 cpus_per_trial=cpus_per_trial,
                 gpus_per_trial=gpus_per_trial,
                 address=address,
+                max_retries=max_retries,
+                trial_timeout=trial_timeout,
+                keep_weights=keep_weights,
             ),
             yes=yes,
             stale=None if stale is None else stale.value,
             retry_failed=retry_failed,
+            wait=wait,
         ),
     )
 
@@ -83,14 +95,20 @@ def plan(
     data: options.Data = None,
     seeds: options.Seeds = None,
     full: options.Full = False,
+    embedded: options.Embedded = False,
     out: options.Out = Path("runs"),
     limit_steps: options.LimitSteps = None,
+    allow_empty_classes: options.AllowEmptyClasses = False,
+    init: options.Init = None,
     plugin: options.Plugins = None,
     specs: Annotated[
-        Path | None, typer.Option("--specs", help="Write every trial's specification as DIR/ID.json.")
+        Path | None,
+        typer.Option("--specs", help="Write every trial's specification as DIR/ID.json, and their splits."),
     ] = None,
 ) -> int:
-    """Show what a run would do: every trial, and whether it is done, stale, failed or missing.
+    """Show what a run would do: every trial, whether it is done, stale, failed or missing, and what it costs.
+
+    Time and disk are learned from trials that this machine has done; the basis is named.
 
     Example: python -m bench plan --suite fine_grained --seeds 0-9
     """
@@ -98,12 +116,18 @@ def plan(
 
     loaded = load_suite(suite)
     options.load_plugins(plugin)
+    import torch
+
     from bench import runner
     from bench.agenda import extended, make_agenda, survey
+    from bench.forecast import forecast, forecast_lines, past_trials
+    from bench.initial_weights import starting_from
+    from bench.schedule import available_cpus
+    from bench.split_folder import keep_splits
     from bench.store import write_json
 
-    chosen = options.choice(methods, data, seeds, full, limit_steps)
-    loaded = extended(loaded, chosen.methods or ())
+    chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded)
+    loaded = extended(starting_from(loaded, init), chosen.methods or ())
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
     states = survey(agenda.trials, runner.run_folder(loaded, out, chosen))
@@ -111,8 +135,15 @@ def plan(
         print(f"{trial.spec.id} {states[trial.spec.id]:7} {trial.line}")
         if specs is not None:
             write_json(specs / f"{trial.spec.id}.json", trial.spec.model_dump(mode="json"))
+    if specs is not None:
+        keep_splits((trial.spec for trial in agenda.trials), specs)
     counts = [
         f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
     ]
     print(f"{len(states)} trials: {', '.join(counts)}")
+    todo = [trial for trial in agenda.trials if states[trial.spec.id] == "missing"]
+    if todo:
+        past = past_trials(out)
+        for line in forecast_lines(forecast(todo, past, available_cpus(), torch.cuda.device_count())):
+            print(line)
     return 0

@@ -148,8 +148,9 @@ class Setting:
         torch.manual_seed(derive(self.seed, f"torch/{step}") >> 1)
         self.method.train()
         self.method.teacher.eval()
+        shown = batch or self.loader.batch(step)  # clips are made in float32, as in training
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            return self.method.step(batch or self.loader.batch(step), self.progress(step))
+            return self.method.step(shown, self.progress(step))
 
     def train(self, first: int, last: int) -> list[dict[str, float]]:
         """Plain gradient descent from step `first` to before `last`; the losses of each step."""

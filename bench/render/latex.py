@@ -12,7 +12,8 @@ from bench.render.tables import Table
 from bench.suite import LoadedSuite
 from bench.summary import Summary, summaries
 
-HEAD = """% Needs \\usepackage{booktabs}; a wide table fits with \\usepackage{graphicx} and \\resizebox.
+HEAD = """% Needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs}.
+% A wide table fits with \\usepackage{graphicx} and \\resizebox.
 % Entries in bold are the best group: not shown to be worse than the highest mean.
 """
 

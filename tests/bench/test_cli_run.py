@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.store import RunFolder, read_json, write_json
+from bench.store import RunFolder, read_json, sealed, write_json
 
 LINE = r"\[\d+/\d+\] synthgym_tiny@2 (supervised|fixmatch) seed=\d top1 \d+\.\d \d+:\d\d"
 
@@ -23,6 +23,11 @@ def test_a_run_does_everything_once_and_reports(bench: Any) -> None:
     assert f"report: {report.relative_to(bench.folder)}" in first.out
     assert "fixmatch" in report.read_text(encoding="utf-8")
     assert {p.name for p in (bench.folder / "runs/tiny").iterdir()} >= {"plan.json", "env.json", "trials"}
+    splits = sorted(path.name for path in (bench.folder / "runs/tiny/splits").iterdir())
+    assert [re.sub(r"-[0-9a-f]{12}\.tsv", "", name) for name in splits] == [
+        "synthgym_tiny@2-seed0",
+        "synthgym_tiny@2-seed1",
+    ]
     again = bench("run", "--suite", suite)
     assert again.status == 0
     assert "all 4 trials are done" in again.out
@@ -165,7 +170,7 @@ def test_a_rerun_renders_a_file_that_is_missing(bench: Any, name: str) -> None:
 def _change_code(folder: Path) -> None:
     """Pretends that the trials were done by other code."""
     for done in folder.glob("trials/*/done.json"):
-        write_json(done, {**read_json(done), "code_hash": "0" * 16})
+        write_json(done, sealed({**read_json(done), "code_hash": "0" * 16}))
 
 
 def test_stale_trials_wait_for_a_decision(bench: Any) -> None:
@@ -285,3 +290,61 @@ def test_lists_are_readable_by_programs(bench: Any, kind: str) -> None:
     plain = bench("ls", kind)
     assert plain.status == 0
     assert all(row["name"] in plain.out for row in rows)
+
+
+def test_a_trial_is_reproduced_bit_for_bit_or_it_is_said(bench: Any) -> None:
+    bench("run", "--suite", bench.suite(), "--seeds", "0", "--methods", "supervised")
+    done = next((bench.folder / "runs/tiny/trials").glob("*/done.json"))
+    answer = bench("reproduce", done.parent.name)
+    assert answer.status == 0, answer.err
+    assert "identical bit for bit" in answer.out and answer.out.endswith("reproduced\n")
+    record = read_json(done)
+    record["metrics"]["top1"] += 0.3
+    write_json(done, sealed(record))
+    wrong = bench("reproduce", done.parent)
+    assert wrong.status == 3
+    assert "NOT reproduced" in wrong.out
+    elsewhere = {**record, "environment": {**record["environment"], "processor": "another"}}
+    write_json(done, sealed(elsewhere))
+    assert bench("reproduce", done, "--tolerance", "50").status == 0
+    assert bench("reproduce", done).status == 3
+    assert "processor: another -> " in bench("reproduce", done).out
+
+
+def test_env_json_names_code_data_and_plugins(bench: Any) -> None:
+    bench("run", "--suite", bench.suite(), "--seeds", "0", "--methods", "supervised")
+    found = read_json(bench.folder / "runs/tiny/env.json")
+    assert set(found) >= {"command", "machine", "packages", "git", "code", "plugins", "splits", "data"}
+    assert found["packages"]["torch"] and len(found["data"]) == 1 and len(found["splits"]) == 1
+    record = read_json(next((bench.folder / "runs/tiny/trials").glob("*/done.json")))
+    assert found["code"] == {"supervised on shiftnet": record["code_hash"]}
+    assert set(record["plugins"]) == {"method", "data", "backbone"} and all(record["plugins"].values())
+
+
+def test_a_run_folder_of_another_schema_is_left_alone(bench: Any) -> None:
+    suite = bench.suite()
+    bench("run", "--suite", suite, "--seeds", "0", "--methods", "supervised")
+    path = bench.folder / "runs/tiny/plan.json"
+    plan = read_json(path)
+    for trial in plan["trials"]:
+        trial["spec"]["schema_version"] = 0
+    write_json(path, plan)
+    before = path.read_bytes()
+    for command in ("run", "report"):
+        answer = bench(command, "--suite", suite)
+        assert answer.status == 1
+        assert (
+            "schema 0" in answer.sentence and "bench run --suite tiny --out runs-schema-1" in answer.sentence
+        )
+    assert path.read_bytes() == before
+
+
+def test_a_suite_that_changed_says_what_leaves_the_board(bench: Any) -> None:
+    bench("run", "--suite", bench.suite(), "--seeds", "0")
+
+    def retune(content: dict[str, Any]) -> None:
+        content["sections"]["embedded"]["entries"][1]["config"] = {"threshold": 0.7}
+
+    out = bench("run", "--suite", bench.suite(retune), "--seeds", "0").out
+    assert "suite 'tiny' has changed since its last run here: 1 finished trials" in out
+    assert "has changed since" not in bench("run", "--suite", bench.suite(retune), "--seeds", "0").out

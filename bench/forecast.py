@@ -1,0 +1,145 @@
+"""How long and how large the rest of a plan will be, learned from trials that were done on this machine."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.costs import seconds
+from bench.environment import processor
+from bench.plan import PlannedTrial
+from bench.progress import clock
+from bench.spec import TrialSpec
+from bench.store import DONE, read_json
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Past:
+    """One finished trial of this machine: what it was, seconds per step and in all, bytes that it keeps."""
+
+    method: str
+    backbone: str
+    data: str
+    device: str
+    per_step: float
+    around: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is still to come.
+
+    Attributes:
+        seconds: from now to the end, at `at_once` trials at a time; None when nothing is known.
+        gpu_hours: hours of GPUs, for the trials that use one.
+        bytes: disk that the records will take.
+        at_once: trials at a time.
+        basis: what the numbers come from, in words.
+    """
+
+    seconds: float | None
+    gpu_hours: float | None
+    bytes: int | None
+    at_once: int
+    basis: str
+
+
+def past_trials(out: Path) -> list[Past]:
+    """The finished trials of all suites in a folder of runs that this machine did."""
+    found = []
+    here = processor()
+    for path in sorted(out.glob(f"*/trials/*/{DONE}")):
+        try:
+            record = read_json(path)
+            if record.get("environment", {}).get("processor") == here:
+                found.append(_past(record, path.parent))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+            continue  # a damaged record teaches nothing
+    return found
+
+
+def _past(record: Mapping[str, Any], folder: Path) -> Past:
+    spec = record["spec"]
+    return Past(
+        method=str(spec["method"]),
+        backbone=str(spec["backbone"]["name"]),
+        data=str(spec["data"]),
+        device=str(spec["device"]),
+        per_step=float(record["train_seconds"]) / int(spec["protocol"]["steps"]),
+        around=seconds(record) - float(record["train_seconds"]),
+        bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+    )
+
+
+def forecast(todo: Sequence[PlannedTrial], past: Sequence[Past], cpus: int, gpus: int) -> Forecast:
+    """Learns from the most similar past trials: of the method on this data set, of the method, of any.
+
+    Args:
+        todo: trials that will run.
+        past: finished ones.
+        cpus: CPUs that trials may use.
+        gpus: GPUs that trials may use.
+    """
+    specs = list({trial.spec.id: trial.spec for trial in todo}.values())
+    guesses = [_guess(spec, past) for spec in specs]
+    known = [(spec, guess) for spec, guess in zip(specs, guesses, strict=True) if guess is not None]
+    at_once = max(1, min((_places(spec, cpus, gpus) for spec in specs), default=1))
+    if not known:
+        return Forecast(None, None, None, at_once, "no finished trial of this machine to learn from")
+    total = sum(guess[0] for _, guess in known) * len(specs) / len(known)
+    longest = max(guess[0] for _, guess in known)
+    on_gpu = [guess[0] for spec, guess in known if spec.device == "cuda"]
+    size = round(statistics.fmean(guess[1] for _, guess in known) * len(specs))
+    return Forecast(
+        seconds=max(total / at_once, longest),
+        gpu_hours=sum(on_gpu) / 3600 if on_gpu else None,
+        bytes=size,
+        at_once=at_once,
+        basis=_basis([guess[2] for _, guess in known], len(specs)),
+    )
+
+
+def _guess(spec: TrialSpec, past: Iterable[Past]) -> tuple[float, float, str] | None:
+    """Seconds and bytes of a trial, and how similar the trials are that tell; None without any."""
+    alike = [p for p in past if (p.backbone, p.device) == (spec.backbone.name, spec.device)]
+    of_method = [p for p in alike if p.method == spec.method]
+    on_data = [p for p in of_method if p.data == spec.data]
+    names = ("of the same method and data", "of the same method", "of other methods")
+    for found, name in zip((on_data, of_method, alike), names, strict=True):
+        if found:
+            per_step = statistics.median(p.per_step for p in found)
+            around = statistics.median(p.around for p in found)
+            size = statistics.median(p.bytes for p in found)
+            return per_step * spec.protocol.steps + around, size, name
+    return None
+
+
+def _places(spec: TrialSpec, cpus: int, gpus: int) -> int:
+    by_cpu = cpus // spec.protocol.threads
+    return min(by_cpu, gpus) if spec.device == "cuda" else by_cpu
+
+
+def _basis(names: Sequence[str], total: int) -> str:
+    counts = {name: names.count(name) for name in dict.fromkeys(names)}
+    parts = [f"{count} from trials {name}" for name, count in counts.items()]
+    if len(names) < total:
+        parts.append(f"{total - len(names)} taken as the mean of those")
+    return f"learned on this machine: {', '.join(parts)}"
+
+
+def forecast_lines(found: Forecast) -> list[str]:
+    """The forecast for people; always says what it rests on."""
+    if found.seconds is None:
+        return [f"time and disk are unknown: {found.basis}"]
+    hours = "" if found.gpu_hours is None else f", {found.gpu_hours:.1f} GPU-hours"
+    disk = "" if found.bytes is None else f", {found.bytes / MIB:,.1f} MiB of disk"
+    return [
+        f"to do: about {clock(found.seconds)} with {found.at_once} trials at a time{hours}{disk}",
+        f"  ({found.basis})",
+    ]

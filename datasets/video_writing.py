@@ -1,0 +1,82 @@
+"""Pictures to files: H.264 by PyAV's encoder.  A file appears under its name only when it is complete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
+def write_video(path: Path, frames: NDArray[np.uint8], fps: int = 25, crf: int = 18) -> None:
+    """Writes frames (T, H, W, 3) RGB uint8; the same frames give the same bytes.
+
+    Odd sizes are stored without chroma subsampling, which needs even ones.
+    """
+    import av  # noqa: PLC0415
+
+    _, height, width, _ = frames.shape
+    form = "yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p"
+    pictures = (av.VideoFrame.from_ndarray(np.ascontiguousarray(each), format="rgb24") for each in frames)
+    encode(path, pictures, Fraction(fps), form=form, crf=crf)
+
+
+def encode(
+    path: Path,
+    pictures: Iterable[Any],
+    rate: Fraction,
+    size: Callable[[Size], Size] = lambda size: size,
+    form: str = "yuv420p",
+    crf: int = 18,
+) -> int:
+    """Writes pictures, all in the size of the first one; returns how many.  Without any there is no file.
+
+    Args:
+        path: the file; its folder is made.
+        pictures: `av.VideoFrame`s.
+        rate: frames per second.
+        size: from the size of the first picture to that of the video.
+        form: pixel format of the video.
+        crf: quality; less is better and larger.
+    """
+    import av  # noqa: PLC0415
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    count = 0
+    try:
+        with av.open(str(temporary), "w") as container:
+            stream: Any = None
+            scaler = av.video.reformatter.VideoReformatter()
+            for picture in pictures:
+                if stream is None:
+                    stream = container.add_stream("libx264", rate=rate)
+                    stream.height, stream.width = size((picture.height, picture.width))
+                    stream.pix_fmt, stream.options = form, {"crf": str(crf), "threads": "1"}
+                scaled = scaler.reformat(
+                    picture, width=stream.width, height=stream.height, format=form, threads=1
+                )
+                scaled.pts = None
+                container.mux(stream.encode(scaled))
+                count += 1
+            if stream is not None:
+                container.mux(stream.encode())
+        if count:
+            temporary.replace(path)
+        return count
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def picture_of(bgr: NDArray[np.uint8]) -> Any:
+    """An `av.VideoFrame` of a BGR picture (H, W, 3), as OpenCV reads them."""
+    import av  # noqa: PLC0415
+
+    return av.VideoFrame.from_ndarray(bgr, format="bgr24")

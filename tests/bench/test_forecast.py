@@ -1,0 +1,53 @@
+"""What a plan says about the time to come, and from what it learned that."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from test_failures import PLANNED, SPEC
+
+from bench.environment import processor
+from bench.forecast import Past, forecast, forecast_lines, past_trials
+from bench.store import write_json
+
+HERE = Past("supervised", "shiftnet", "synthgym_tiny", "cpu", per_step=2.0, around=10.0, bytes=1 << 20)
+
+
+def test_nothing_known_is_said() -> None:
+    (line,) = forecast_lines(forecast([PLANNED], [], cpus=2, gpus=0))
+    assert "unknown" in line and "no finished trial" in line
+
+
+def test_time_is_steps_times_the_pace_of_the_most_similar_trials() -> None:
+    slow = dataclasses.replace(HERE, data="other", per_step=100.0)
+    gpu = dataclasses.replace(HERE, device="cuda", per_step=0.001)
+    spec = SPEC.model_copy(update={"protocol": SPEC.protocol.model_copy(update={"steps": 50})})
+    trials = [
+        PLANNED.model_copy(update={"spec": spec.model_copy(update={"seed": seed})}) for seed in range(4)
+    ]
+    found = forecast([*trials, trials[0]], [slow, HERE, HERE, gpu], cpus=2, gpus=0)
+    assert found.seconds == 4 * (50 * 2.0 + 10.0) / 2
+    assert (found.at_once, found.gpu_hours, found.bytes) == (2, None, 4 << 20)
+    assert "4 from trials of the same method and data" in found.basis
+    assert forecast(trials[:1], [HERE], cpus=8, gpus=0).seconds == 110.0
+    assert "of other methods" in forecast(trials, [dataclasses.replace(HERE, method="x")], 2, 0).basis
+
+
+def test_only_whole_records_of_this_machine_teach(tmp_path: Path) -> None:
+    folder = tmp_path / "suite/trials/a"
+    folder.mkdir(parents=True)
+    record = {
+        "spec": SPEC.model_dump(mode="json"),
+        "train_seconds": 3.0,
+        "prepare_seconds": 0.5,
+        "environment": {"processor": processor()},
+    }
+    write_json(folder / "done.json", record)
+    (past,) = past_trials(tmp_path)
+    assert (past.method, past.per_step, past.around) == ("supervised", 3.0, 0.5)
+    assert past.bytes == (folder / "done.json").stat().st_size
+    write_json(folder / "done.json", {**record, "environment": {"processor": "another one"}})
+    assert past_trials(tmp_path) == []
+    (folder / "done.json").write_text("{", encoding="utf-8")
+    assert past_trials(tmp_path) == []
