@@ -23,7 +23,7 @@ from bench.schema import check_schema
 from bench.split_folder import keep_splits
 from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
 from bench.suite import LoadedSuite
-from datasets.clip_cache import ClipCache
+from bench.trial import open_cache
 from datasets.errors import UserError
 
 PLAN, ENVIRONMENT = "plan.json", "env.json"
@@ -184,13 +184,13 @@ def sweep(run: RunFolder) -> None:
 
 def prepare_data(trials: Sequence[PlannedTrial]) -> None:
     """Makes files and clip caches once, before any worker asks for them."""
-    needed = dict.fromkeys((trial.spec.data, trial.spec.protocol.short_side) for trial in trials)
-    for name, short_side in needed:
-        data = plugins.dataset(name)
-        clips = data.table().clips()
-        if not ClipCache.complete(clips, name, short_side):
-            data.prepare()
-            ClipCache.open(clips, name, short_side, workers=available_cpus())
+    needed = {
+        (trial.spec.data, trial.spec.protocol.short_side, trial.spec.protocol.store): trial.spec
+        for trial in trials
+    }
+    for spec in needed.values():
+        data = plugins.dataset(spec.data)
+        open_cache(spec, data.table(), data, workers=available_cpus())
 
 
 def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:

@@ -47,7 +47,13 @@ QUIET = {
 }
 """Set before Ray is imported."""
 
-PASSED_ON = ("SEFAR_BENCH_HOME", "SEFAR_BENCH_PLUGINS", "PYTHONPATH")
+PASSED_ON = (
+    "SEFAR_BENCH_HOME",
+    "SEFAR_BENCH_CACHE",
+    "SEFAR_BENCH_CACHE_GIB",
+    "SEFAR_BENCH_PLUGINS",
+    "PYTHONPATH",
+)
 """Environment variables that workers get from the driver, also on other machines."""
 
 OBJECT_STORE_BYTES = 80 * 2**20

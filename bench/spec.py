@@ -76,10 +76,15 @@ class Evaluation(Frozen):
 
 
 class Protocol(Frozen):
-    """What a suite fixes for all its entries: frames, pixels, augmentations, budget, evaluation."""
+    """What a suite fixes for all its entries: frames, pixels, augmentations, budget, evaluation.
+
+    `short_side`: of the stored frames; null keeps each video's size.  `store`: "raw" frames, or "jpeg", which
+    takes about a tenth of the disk and is not exact, so it is part of the specification.
+    """
 
     frames: Annotated[int, Ge(1)]
-    short_side: Annotated[int, Ge(8)]
+    short_side: Annotated[int, Ge(8)] | None
+    store: Literal["raw", "jpeg"] = "raw"
     size: Annotated[int, Ge(8)]
     normalize: Literal["clip", "kinetics"]
     augmentations: dict[str, AugmentPolicy]
@@ -92,6 +97,12 @@ class Protocol(Frozen):
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: Annotated[int, Ge(1)] = 1
     deterministic: bool = True
+
+    @model_serializer(mode="wrap")
+    def _without_raw(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The exact store is left out, so that trials from before there was another keep their ids."""
+        values: dict[str, Any] = serialize(self)
+        return {name: value for name, value in values.items() if (name, value) != ("store", "raw")}
 
 
 class Net(Frozen):

@@ -183,7 +183,7 @@ def _run(
         "labeled": len(scene.split.labeled),
         "unlabeled": len(scene.split.unlabeled),
         "excluded": dict(sorted(scene.cache.errors.items())),
-        "data_hash": content,
+        **content,
         "prepare_seconds": prepared,
         "train_seconds": state.seconds,
         "train_cpu_seconds": state.cpu_seconds,
@@ -197,12 +197,12 @@ def _run(
     return record
 
 
-def prepare_scene(spec: TrialSpec) -> tuple[Scene, str]:
+def prepare_scene(spec: TrialSpec) -> tuple[Scene, dict[str, str]]:
     """Opens the data of a trial.
 
     Returns:
-        What the trial trains on, and the hash of that content: it stands in the record for the code that
-        reads and decodes data, which the code hash leaves out.
+        What the trial trains on, and two hashes of it, which stand in the record for the code that reads and
+        decodes data, which the code hash leaves out: of the videos and their decoders, and of the pixels.
 
     Raises:
         UserError: when the split is not the planned one, or no labeled clip can be decoded.
@@ -221,17 +221,21 @@ def prepare_scene(spec: TrialSpec) -> tuple[Scene, str]:
             f"of the {len(split.labeled)} labeled clips of {spec.cell} not one can be decoded; look at them "
             f"with: python -m bench data verify {spec.data}"
         )
-    members = [*split.labeled, *split.unlabeled, *split.validation, *split.test]
-    content = f"{table.mirror} {cache.content_hash([clip.key for clip in members])}"
-    return make_scene(spec, table, split, cache), hashlib.sha256(content.encode()).hexdigest()[:16]
+    members = [clip.key for clip in (*split.labeled, *split.unlabeled, *split.validation, *split.test)]
+    content = f"{table.mirror} {cache.content_hash(members)}"
+    hashes = {
+        "data_hash": hashlib.sha256(content.encode()).hexdigest()[:16],
+        "pixel_hash": cache.pixel_hash(members)[:16],
+    }
+    return make_scene(spec, table, split, cache), hashes
 
 
-def open_cache(spec: TrialSpec, table: ClipTable, data: Any) -> ClipCache:
+def open_cache(spec: TrialSpec, table: ClipTable, data: Any, workers: int = 1) -> ClipCache:
     """The clip cache of a data set; makes the files first where the cache does not hold all clips."""
-    clips = table.clips()
-    if not ClipCache.complete(clips, spec.data, spec.protocol.short_side):
+    clips, protocol = table.clips(), spec.protocol
+    if not ClipCache.complete(clips, spec.data, protocol.short_side, form=protocol.store):
         data.prepare()
-    return ClipCache.open(clips, spec.data, spec.protocol.short_side)
+    return ClipCache.open(clips, spec.data, protocol.short_side, workers=workers, form=protocol.store)
 
 
 class _Keeper:

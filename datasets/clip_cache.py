@@ -138,13 +138,24 @@ class ClipCache:
         form: Form = "raw",
     ) -> bool:
         """Whether `open` would have nothing to decode: no clip lacks its entry, no file has changed."""
-        root = _root(home)
-        table = load_table(table_path(root, name))
-        contents, changed, absent = compare(((clip.key, clip.path) for clip in clips), table)
-        if changed or absent:
-            return False
-        entries = load_entries(root / Storage(short_side, form, decoder).folder)
-        return all(content in entries for content in contents.values())
+        return not _lacking(
+            {clip.key: clip.path for clip in clips}, name, _root(home), Storage(short_side, form, decoder)
+        )
+
+    @staticmethod
+    def lacking(
+        clips: Sequence[ClipRef],
+        name: str,
+        short_side: int | None,
+        home: Path | None = None,
+        decoder: str = "decord",
+        form: Form = "raw",
+    ) -> list[ClipRef]:
+        """Clips whose file is here and that `open` would have to look at: new, changed or not cached."""
+        found = _lacking(
+            {clip.key: clip.path for clip in clips}, name, _root(home), Storage(short_side, form, decoder)
+        )
+        return [clip for clip in clips if clip.key in found and clip.path.is_file()]
 
     def __contains__(self, key: str) -> bool:
         return key in self._entries and key not in self.errors
@@ -238,6 +249,13 @@ class ClipCache:
 
 def _root(home: Path | None) -> Path:
     return cache_home() if home is None else home / "cache"
+
+
+def _lacking(paths: Mapping[str, Path], name: str, root: Path, storage: Storage) -> set[str]:
+    """Keys of clips that are new, changed, absent, or not in the packs."""
+    contents, changed, absent = compare(paths.items(), load_table(table_path(root, name)))
+    entries = load_entries(root / storage.folder)
+    return {*changed, *absent, *(key for key, content in contents.items() if content not in entries)}
 
 
 def _identify(

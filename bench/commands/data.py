@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import audit, options, splits
+from bench.commands import audit, cache, options, splits
 
-app = typer.Typer(help="Add, list, remove, verify, audit and split data sets.", no_args_is_help=True)
+app = typer.Typer(help="Add, list, remove, verify, audit, split and cache data sets.", no_args_is_help=True)
 SHOWN = 20
 """Findings that `verify` prints; all of them are in the manifest."""
 
 
 app.add_typer(splits.app, name="splits")
+app.add_typer(cache.app, name="cache")
 app.command("audit")(audit.audit)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,10 @@ from datasets.errors import UserError
 
 if TYPE_CHECKING:
     from bench.plan import Choice
+
+
+SHOWN = 20
+"""Most lines of one kind that a command prints, where the rest is in a file."""
 
 
 class Stale(StrEnum):
@@ -77,6 +82,22 @@ GpusPerTrial = Annotated[
 Address = Annotated[
     str | None,
     typer.Option("--address", help="A running Ray cluster, or 'auto'; --out must be a shared folder."),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="Folder of the clip cache, on every machine its own; default: 'cache' in the data home.",
+        metavar="DIR",
+    ),
+]
+CacheGib = Annotated[
+    float | None,
+    typer.Option(
+        "--cache-gib",
+        min=0.001,
+        help="Most GiB of the clip cache; what is longest unused is removed. Default: no limit.",
+    ),
 ]
 MaxRetries = Annotated[
     int,
@@ -152,6 +173,19 @@ def choice(
         allow_empty_classes=allow_empty_classes,
         embedded=embedded,
     )
+
+
+def use_cache(folder: Path | None, gib: float | None) -> None:
+    """Makes a clip cache and its limit known to this process and its workers.
+
+    `~` and `$VARIABLES` are left for every machine to fill in.
+    """
+    from datasets.cache_folder import HOME, LIMIT
+
+    if folder is not None:
+        os.environ[HOME] = str(folder) if str(folder).startswith(("~", "$")) else str(folder.absolute())
+    if gib is not None:
+        os.environ[LIMIT] = repr(gib)
 
 
 def load_plugins(files: list[str] | None) -> None:

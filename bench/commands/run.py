@@ -25,6 +25,8 @@ def run(
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
     address: options.Address = None,
+    cache: options.Cache = None,
+    cache_gib: options.CacheGib = None,
     max_retries: options.MaxRetries = 2,
     trial_timeout: options.TrialTimeout = None,
     wait: options.Wait = False,
@@ -55,6 +57,7 @@ def run(
     from bench.suite import load_suite
 
     loaded = load_suite(suite)
+    options.use_cache(cache, cache_gib)
     options.load_plugins(plugin)
     from bench import runner
     from bench.initial_weights import starting_from

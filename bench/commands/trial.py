@@ -20,6 +20,8 @@ def trial(
     out: Annotated[
         Path, typer.Option("--out", help="Folder of runs; the trial's is OUT/single/trials/ID.")
     ] = Path("runs"),
+    cache: options.Cache = None,
+    cache_gib: options.CacheGib = None,
     keep_weights: options.KeepWeights = False,
     plugin: options.Plugins = None,
     max_retries: options.MaxRetries = 2,
@@ -33,6 +35,7 @@ def trial(
 
     Example: python -m bench trial runs/smoke/trials/0123456789abcdef/spec.json --out again
     """
+    options.use_cache(cache, cache_gib)
     options.load_plugins(plugin)
     found = _read(spec)
     from bench import exit_codes
