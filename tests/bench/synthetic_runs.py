@@ -86,7 +86,7 @@ def write_run(
 
 
 def reseal(trial: Path, **changes: Any) -> None:
-    """Files a trial's record again after its predictions or `changes` of its fields, as if it were its own."""
+    """Files a trial's record again, after a change of its predictions or with other fields."""
     predictions = trial / "predictions.parquet"
     whole = {"predictions_bytes": predictions.stat().st_size, "predictions_sha256": sha256(predictions)}
     write_json(trial / "done.json", sealed({**read_json(trial / "done.json"), **whole, **changes}))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from synthetic_runs import suite, write_run
+from synthetic_runs import reseal, suite, write_run
 
 from bench.store import RunFolder, read_json
 from bench.suite import LoadedSuite
