@@ -86,17 +86,21 @@ def test_tables_have_a_row_per_setting_and_go_between_the_marks(tmp_path):
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert text.count("\n| 8 | ") == 12 + 3 + 24 and text.count("\n| 2 | diverging") == 3
-    assert "2.5 to 4.1, by entry): nearest to the row sd 1, 500 clips, seen 3.3, 5 seeds." in text
+    assert "2.5 to 4.1, by entry): nearest to the row sd 3, 500 clips, seen 3.3, 5 seeds." in text
     assert text.count("\n| 2 | equal") == 6
     assert "| 3 | 500 | 3.3 | 5 | 0.50 / 0.50 | 0.60 / 0.60 | 0.50 / 0.50 |" in text
 
 
 def test_runs_that_diverge_answer_one_class_and_are_named():
     setting = Setting("diverging", 4, 5, 48, 3.0, 0.0, 1)
-    correct, unstable = calibrate.simulate(setting, np.random.default_rng(3))
     chance = np.arange(48) % calibrate.CLASSES == 0
-    lost = [i for i in range(4) if any((run == chance).all() for run in correct[i])]
-    assert unstable == lost and lost
+    some = False
+    for seed in range(10):
+        correct, unstable = calibrate.simulate(setting, np.random.default_rng(seed))
+        lost = [i for i in range(4) if any((run == chance).all() for run in correct[i])]
+        assert unstable == lost
+        some |= bool(lost)
+    assert some
 
 
 def test_how_much_the_seeds_of_a_real_board_vary(tmp_path):

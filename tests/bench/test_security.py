@@ -52,11 +52,11 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path, form: str) -> None:
         torch.save(content, plain)
     else:
         plain.write_bytes(pickle.dumps(content))
-    path = _checkpoint_file(tmp_path, plain.read_bytes())
+    _checkpoint_file(tmp_path, plain.read_bytes())
     assert Checkpoints(tmp_path, "c").load() is None
     assert not mark.exists()
     if form == "torch":
-        torch.load(path, weights_only=False)
+        torch.load(plain, weights_only=False)
         assert mark.exists(), "the bomb of this test does not work"
 
 

@@ -11,6 +11,7 @@ from bench.records import load_run
 from bench.render import tables
 from bench.render.markdown import page
 from bench.render.stats_json import stats_json
+from bench.store import RunFolder
 
 ENTRIES = {"supervised": "baseline", "fixmatch": "competitor", "softmatch": "competitor", "full": "bound"}
 MEANS = {"supervised": 0.6, "fixmatch": 0.75, "softmatch": 0.6, "full": 0.98}
@@ -73,7 +74,7 @@ def test_further_metrics_and_pseudo_labels_are_shown_where_they_are_known(tmp_pa
     for record in run.records:
         if record.planned.entry == "fixmatch":
             (record.folder.path / "metrics.jsonl").write_text(json.dumps(log) + "\n", encoding="utf-8")
-    (board,) = all_boards(run.records, loaded.suite)
+    (board,) = all_boards(load_run(RunFolder(tmp_path / "run")).records, loaded.suite)
     table = tables.quality(board)
     rows = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
     assert rows["fixmatch"]["pseudo-labels used %"] == "40.0"
