@@ -78,7 +78,9 @@ def run_environment(trials: Sequence[PlannedTrial], command: Sequence[str]) -> d
 def _content(spec: TrialSpec) -> str:
     clips = plugins.dataset(spec.data).table().clips()
     try:
-        cache = ClipCache.open(clips, spec.data, spec.protocol.short_side, progress=False)
+        cache = ClipCache.open(
+            clips, spec.data, spec.protocol.short_side, progress=False, decoder=spec.protocol.decoder
+        )
     except (OSError, UserError) as error:  # data that trials make themselves
         return f"unknown ({error})"
     return cache.content_hash([clip.key for clip in clips])

@@ -13,6 +13,7 @@ import torch
 from bench import plugins
 from bench.spec import Frozen, Labels, Protocol, TrialSpec
 from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_seeds
+from datasets.decoders import DECODERS
 from datasets.errors import UserError, unknown_name
 from datasets.splits import make_split, nameless
 from methods.config import build
@@ -45,6 +46,7 @@ class Choice:
     their entries but a bound; the baseline comes along.
     `data`: data sets; a registered set that the suite does not name runs the embedded section's recipe.
     `limit_steps` cuts every budget and bars the trials from leaderboards.
+    `decoder`: who is asked first for the frames of clips, whatever the suite says.
     """
 
     methods: Sequence[str] | None = None
@@ -52,6 +54,7 @@ class Choice:
     seeds: tuple[int, ...] | None = None
     full: bool = False
     limit_steps: int | None = None
+    decoder: str | None = None
 
 
 @cache
@@ -88,6 +91,8 @@ def plan_section(
                 continue
             for seed in seeds:
                 spec = trial_spec(section, entry, loaded.tuned_entry(entry.label), data, labels, seed, device)
+                if choice.decoder:
+                    spec = decoded_by(spec, choice.decoder)
                 if choice.limit_steps:
                     spec = limited(spec, choice.limit_steps)
                 trials.append(
@@ -167,6 +172,19 @@ def _protocol(protocol: Protocol, entry: Entry, tuned: TunedEntry, steps: int) -
             update={str(name): value for name, value in tuned.optimizer.items()}
         )
     return protocol.model_copy(update=changes)
+
+
+def decoded_by(spec: TrialSpec, decoder: str) -> TrialSpec:
+    """The trial with another decoder asked first.
+
+    Raises:
+        UserError: there is none of this name, or it does not work on this machine.
+    """
+    if decoder not in DECODERS:
+        raise unknown_name("decoder", decoder, DECODERS, "--decoder")
+    if lack := DECODERS[decoder].missing():
+        raise UserError(f"--decoder {decoder}: {lack}.")
+    return spec.model_copy(update={"protocol": spec.protocol.model_copy(update={"decoder": decoder})})
 
 
 def limited(spec: TrialSpec, steps: int) -> TrialSpec:

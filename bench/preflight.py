@@ -106,14 +106,14 @@ def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, where: 
 
 def short_clips(trials: Iterable[PlannedTrial]) -> Iterator[str]:
     """A sentence per data set with clips of a single frame, and per one with clips shorter than a view."""
-    wanted: dict[tuple[str, int], int] = {}
+    wanted: dict[tuple[str, int, str], int] = {}
     for trial in trials:
         protocol = trial.spec.protocol
-        key = (trial.spec.data, protocol.short_side)
+        key = (trial.spec.data, protocol.short_side, protocol.decoder)
         wanted[key] = max(wanted.get(key, 0), protocol.frames)
-    for (name, short_side), frames in wanted.items():
+    for (name, short_side, decoder), frames in wanted.items():
         clips = plugins.dataset(name).table().clips()
-        cache = ClipCache.open(clips, name, short_side)
+        cache = ClipCache.open(clips, name, short_side, decoder=decoder)
         lengths = {clip.key: cache.frame_count(clip.key) for clip in clips if clip.key not in cache.errors}
         single = sorted(key for key, length in lengths.items() if length == 1)
         short = sorted((length, key) for key, length in lengths.items() if 1 < length < frames)

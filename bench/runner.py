@@ -181,13 +181,16 @@ def sweep(run: RunFolder) -> None:
 
 def prepare_data(trials: Sequence[PlannedTrial]) -> None:
     """Makes files and clip caches once, before any worker asks for them."""
-    needed = dict.fromkeys((trial.spec.data, trial.spec.protocol.short_side) for trial in trials)
-    for name, short_side in needed:
+    protocols = [(trial.spec.data, trial.spec.protocol) for trial in trials]
+    needed = dict.fromkeys((data, protocol.short_side, protocol.decoder) for data, protocol in protocols)
+    for name, short_side, decoder in needed:
         data = plugins.dataset(name)
         clips = data.table().clips()
-        if not ClipCache.complete(clips, name, short_side):
+        if not ClipCache.complete(clips, name, short_side, decoder=decoder):
             data.prepare()
-            ClipCache.open(clips, name, short_side, workers=available_cpus())
+            # At least two, because one would be this process, which a crashing decoder must not end.
+            workers = max(2, available_cpus())
+            ClipCache.open(clips, name, short_side, workers=workers, decoder=decoder)
 
 
 def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
@@ -278,10 +281,15 @@ def report_folder(loaded: LoadedSuite, out: Path, to: Path | None, run: RunFolde
 
 def _whole(loaded: LoadedSuite, run: RunFolder) -> bool:
     trials = _last_plan(run)
-    if _beside(loaded, trials):
+    if _beside(loaded, trials) or any(_other_decoder(loaded, trial) for trial in trials):
         return False
     plain = make_agenda(loaded, Choice()).trials
     return {(t.section, t.cell, t.entry) for t in plain} <= {(t.section, t.cell, t.entry) for t in trials}
+
+
+def _other_decoder(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
+    section = loaded.suite.sections.get(trial.section)
+    return section is not None and section.protocol.decoder != trial.spec.protocol.decoder
 
 
 def _beside(loaded: LoadedSuite, trials: Sequence[PlannedTrial]) -> set[str]:

@@ -76,10 +76,14 @@ class Evaluation(Frozen):
 
 
 class Protocol(Frozen):
-    """What a suite fixes for all its entries: frames, pixels, augmentations, budget, evaluation."""
+    """What a suite fixes for all its entries: frames, pixels, augmentations, budget, evaluation.
+
+    `decoder`: who is asked first for the frames of a clip (`datasets.decoders`); pixels differ by rounding.
+    """
 
     frames: Annotated[int, Ge(1)]
     short_side: Annotated[int, Ge(8)]
+    decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
     size: Annotated[int, Ge(8)]
     normalize: Literal["clip", "kinetics"]
     augmentations: dict[str, AugmentPolicy]
@@ -92,6 +96,12 @@ class Protocol(Frozen):
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: Annotated[int, Ge(1)] = 1
     deterministic: bool = True
+
+    @model_serializer(mode="wrap")
+    def _without_usual(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The usual decoder is left out, so that trials from before there was a choice keep their ids."""
+        values: dict[str, Any] = serialize(self)
+        return {name: value for name, value in values.items() if (name, value) != ("decoder", "decord")}
 
 
 class Net(Frozen):

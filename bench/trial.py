@@ -221,9 +221,11 @@ def prepare_scene(spec: TrialSpec) -> tuple[Scene, str]:
 def open_cache(spec: TrialSpec, table: ClipTable, data: Any) -> ClipCache:
     """The clip cache of a data set; makes the files first where the cache does not hold all clips."""
     clips = table.clips()
-    if not ClipCache.complete(clips, spec.data, spec.protocol.short_side):
+    short_side, decoder = spec.protocol.short_side, spec.protocol.decoder
+    if not ClipCache.complete(clips, spec.data, short_side, decoder=decoder):
         data.prepare()
-    return ClipCache.open(clips, spec.data, spec.protocol.short_side)
+    # Child processes: a file that crashes its decoder costs its own clip, not the trial.
+    return ClipCache.open(clips, spec.data, short_side, workers=2, decoder=decoder)
 
 
 class _Keeper:

@@ -104,7 +104,7 @@ class ClipCache:
         paths = {clip.key: clip.path for clip in clips}
         for _ in range(ATTEMPTS):
             contents, errors = _identify(root, name, paths, workers, progress)
-            entries = load_entries(folder)
+            entries = clip_build.usable_entries(root, name, storage)
             missing = {content: key for key, content in contents.items() if content not in entries}
             jobs = _jobs(root, name, missing, paths, storage)
             errors |= {
@@ -143,7 +143,7 @@ class ClipCache:
         contents, changed, absent = compare(((clip.key, clip.path) for clip in clips), table)
         if changed or absent:
             return False
-        entries = load_entries(root / Storage(short_side, form, decoder).folder)
+        entries = clip_build.usable_entries(root, name, Storage(short_side, form, decoder))
         return all(content in entries for content in contents.values())
 
     def __contains__(self, key: str) -> bool:

@@ -47,6 +47,14 @@ LimitSteps = Annotated[
         "--limit-steps", min=1, help="Train for N steps at most; bars the trials from leaderboards."
     ),
 ]
+Decoder = Annotated[
+    str | None,
+    typer.Option(
+        "--decoder",
+        help="Who is asked first for the frames of clips: decord (default), pyav or torchcodec.",
+        metavar="NAME",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs; the suite's is inside.")]
 To = Annotated[Path | None, typer.Option("--to", help="Folder of the report.")]
 Plugins = Annotated[
@@ -105,7 +113,12 @@ def names(text: str | None, option: str) -> list[str] | None:
 
 
 def choice(
-    methods: str | None, data: str | None, seeds: str | None, full: bool, limit_steps: int | None
+    methods: str | None,
+    data: str | None,
+    seeds: str | None,
+    full: bool,
+    limit_steps: int | None,
+    decoder: str | None = None,
 ) -> Choice:
     """What of a suite was asked for.
 
@@ -125,6 +138,7 @@ def choice(
         seeds=numbers,
         full=full,
         limit_steps=limit_steps,
+        decoder=decoder,
     )
 
 

@@ -19,6 +19,7 @@ def run(
     out: options.Out = Path("runs"),
     to: options.To = None,
     limit_steps: options.LimitSteps = None,
+    decoder: options.Decoder = None,
     max_concurrent: options.MaxConcurrent = None,
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
@@ -61,7 +62,7 @@ def run(
     return runner.run_suite(
         loaded,
         runner.Options(
-            choice=options.choice(methods, data, seeds, full, limit_steps),
+            choice=options.choice(methods, data, seeds, full, limit_steps, decoder),
             out=out,
             to=to,
             settings=Settings(
@@ -88,6 +89,7 @@ def plan(
     full: options.Full = False,
     out: options.Out = Path("runs"),
     limit_steps: options.LimitSteps = None,
+    decoder: options.Decoder = None,
     plugin: options.Plugins = None,
     specs: Annotated[
         Path | None, typer.Option("--specs", help="Write every trial's specification as DIR/ID.json.")
@@ -105,7 +107,7 @@ def plan(
     from bench.agenda import extended, make_agenda, survey
     from bench.store import write_json
 
-    chosen = options.choice(methods, data, seeds, full, limit_steps)
+    chosen = options.choice(methods, data, seeds, full, limit_steps, decoder)
     loaded = extended(loaded, chosen.methods or ())
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
