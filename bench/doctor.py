@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -17,10 +16,29 @@ import torch
 
 import bench
 from bench.cli import foreign_datasets
+from datasets.decoders import DECODERS
 from datasets.home import data_home
 
-PACKAGES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "ray", "timm", "decord", "av", "pydantic")
-DECODERS = {"decord": "the first decoder", "av": "the second decoder, and the encoder of rendered clips"}
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "ray",
+    "timm",
+    "decord",
+    "av",
+    "torchcodec",
+    "pydantic",
+)
+ROLES = {
+    "decord": "asked first",
+    "pyav": "reads what decord does not, and makes videos",
+    "torchcodec": "reads what neither of the two was built for",
+}
+OPTIONAL = ("decord", "av", "torchcodec")
+"""Packages that are no error where they are missing."""
 LOW_GIB = 2.0
 Level = Literal["ok", "note", "problem"]
 
@@ -66,7 +84,7 @@ def _versions() -> list[Finding]:
         number = _version(name)
         if number:
             found.append(Finding("ok", "version", f"{name} {number}"))
-        elif name not in DECODERS:
+        elif name not in OPTIONAL:
             cure = "install sefar-bench with its requirements"
             found.append(Finding("problem", "version", f"{name} is not installed; {cure}"))
     return found
@@ -74,10 +92,10 @@ def _versions() -> list[Finding]:
 
 def _decoders() -> list[Finding]:
     found = []
-    for name, role in DECODERS.items():
-        here = importlib.util.find_spec(name) is not None
-        text = f"{name}: {role}" if here else f"{name} is not installed ({role})"
-        found.append(Finding("ok" if here else "note", "decoder", text))
+    for name, decoder in DECODERS.items():
+        lack = decoder.missing()
+        text = f"{name}: {ROLES.get(name, 'another decoder')}" if lack is None else lack
+        found.append(Finding("ok" if lack is None else "note", "decoder", text))
     if all(finding.level != "ok" for finding in found):
         found.append(Finding("problem", "decoder", "no video can be decoded; pip install av"))
     return found

@@ -77,7 +77,14 @@ def _content(spec: TrialSpec) -> str:
     clips = plugins.dataset(spec.data).table().clips()
     try:
         protocol = spec.protocol
-        cache = ClipCache.open(clips, spec.data, protocol.short_side, progress=False, form=protocol.store)
+        cache = ClipCache.open(
+            clips,
+            spec.data,
+            protocol.short_side,
+            progress=False,
+            decoder=protocol.decoder,
+            form=protocol.store,
+        )
     except (OSError, UserError) as error:  # data that trials make themselves
         return f"unknown ({error})"
     return cache.content_hash([clip.key for clip in clips])

@@ -13,6 +13,7 @@ import torch
 from bench import plugins
 from bench.spec import Frozen, Labels, Protocol, TrialSpec
 from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_seeds
+from datasets.decoders import DECODERS
 from datasets.errors import UserError, unknown_name
 from datasets.splits import make_split, nameless, small_classes
 from methods.config import build
@@ -47,6 +48,7 @@ class Choice:
     `limit_steps` cuts every budget and bars the trials from leaderboards.
     `allow_empty_classes`: where classes have fewer clips than labels asked for, they are taken as they are.
     `embedded`: rendered data alone, whatever else is on this machine.
+    `decoder`: who is asked first for the frames of clips, whatever the suite says.
     """
 
     methods: Sequence[str] | None = None
@@ -56,6 +58,7 @@ class Choice:
     limit_steps: int | None = None
     allow_empty_classes: bool = False
     embedded: bool = False
+    decoder: str | None = None
 
 
 @cache
@@ -101,6 +104,8 @@ def plan_section(
                     device,
                     allow_empty_classes=choice.allow_empty_classes,
                 )
+                if choice.decoder:
+                    spec = decoded_by(spec, choice.decoder)
                 if choice.limit_steps:
                     spec = limited(spec, choice.limit_steps)
                 trials.append(
@@ -186,6 +191,19 @@ def _protocol(protocol: Protocol, entry: Entry, tuned: TunedEntry, steps: int) -
             update={str(name): value for name, value in tuned.optimizer.items()}
         )
     return protocol.model_copy(update=changes)
+
+
+def decoded_by(spec: TrialSpec, decoder: str) -> TrialSpec:
+    """The trial with another decoder asked first.
+
+    Raises:
+        UserError: there is none of this name, or it does not work on this machine.
+    """
+    if decoder not in DECODERS:
+        raise unknown_name("decoder", decoder, DECODERS, "--decoder")
+    if lack := DECODERS[decoder].missing():
+        raise UserError(f"--decoder {decoder}: {lack}.")
+    return spec.model_copy(update={"protocol": spec.protocol.model_copy(update={"decoder": decoder})})
 
 
 def limited(spec: TrialSpec, steps: int) -> TrialSpec:

@@ -107,14 +107,14 @@ def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, where: 
 
 def short_clips(trials: Iterable[PlannedTrial]) -> Iterator[str]:
     """A sentence per data set with clips of a single frame, and per one with clips shorter than a view."""
-    wanted: dict[tuple[str, int | None, Form], int] = {}
+    wanted: dict[tuple[str, int | None, Form, str], int] = {}
     for trial in trials:
         protocol = trial.spec.protocol
-        key = (trial.spec.data, protocol.short_side, protocol.store)
+        key = (trial.spec.data, protocol.short_side, protocol.store, protocol.decoder)
         wanted[key] = max(wanted.get(key, 0), protocol.frames)
-    for (name, short_side, form), frames in wanted.items():
+    for (name, short_side, form, decoder), frames in wanted.items():
         clips = plugins.dataset(name).table().clips()
-        cache = ClipCache.open(clips, name, short_side, form=form)
+        cache = ClipCache.open(clips, name, short_side, decoder=decoder, form=form)
         lengths = {clip.key: cache.frame_count(clip.key) for clip in clips if clip.key not in cache.errors}
         single = sorted(key for key, length in lengths.items() if length == 1)
         short = sorted((length, key) for key, length in lengths.items() if 1 < length < frames)

@@ -185,12 +185,14 @@ def sweep(run: RunFolder) -> None:
 def prepare_data(trials: Sequence[PlannedTrial]) -> None:
     """Makes files and clip caches once, before any worker asks for them."""
     needed = {
-        (trial.spec.data, trial.spec.protocol.short_side, trial.spec.protocol.store): trial.spec
+        (trial.spec.data, protocol.short_side, protocol.store, protocol.decoder): trial.spec
         for trial in trials
+        for protocol in [trial.spec.protocol]
     }
     for spec in needed.values():
         data = plugins.dataset(spec.data)
-        open_cache(spec, data.table(), data, workers=available_cpus())
+        # At least two, because one would be this process, which a crashing decoder must not end.
+        open_cache(spec, data.table(), data, workers=max(2, available_cpus()))
 
 
 def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
@@ -300,10 +302,15 @@ def report_folder(loaded: LoadedSuite, out: Path, to: Path | None, run: RunFolde
 
 def _whole(loaded: LoadedSuite, run: RunFolder) -> bool:
     trials = _last_plan(run)
-    if _beside(loaded, trials):
+    if _beside(loaded, trials) or any(_other_decoder(loaded, trial) for trial in trials):
         return False
     plain = make_agenda(loaded, Choice()).trials
     return {(t.section, t.cell, t.entry) for t in plain} <= {(t.section, t.cell, t.entry) for t in trials}
+
+
+def _other_decoder(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
+    section = loaded.suite.sections.get(trial.section)
+    return section is not None and section.protocol.decoder != trial.spec.protocol.decoder
 
 
 def _beside(loaded: LoadedSuite, trials: Sequence[PlannedTrial]) -> set[str]:

@@ -80,11 +80,13 @@ class Protocol(Frozen):
 
     `short_side`: of the stored frames; null keeps each video's size.  `store`: "raw" frames, or "jpeg", which
     takes about a tenth of the disk and is not exact, so it is part of the specification.
+    `decoder`: who is asked first for the frames of a clip (`datasets.decoders`); pixels differ by rounding.
     """
 
     frames: Annotated[int, Ge(1)]
     short_side: Annotated[int, Ge(8)] | None
     store: Literal["raw", "jpeg"] = "raw"
+    decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
     size: Annotated[int, Ge(8)]
     normalize: Literal["clip", "kinetics"]
     augmentations: dict[str, AugmentPolicy]
@@ -99,10 +101,15 @@ class Protocol(Frozen):
     deterministic: bool = True
 
     @model_serializer(mode="wrap")
-    def _without_raw(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The exact store is left out, so that trials from before there was another keep their ids."""
+    def _without_usual(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The exact store and the usual decoder are left out, so that older trials keep their ids."""
         values: dict[str, Any] = serialize(self)
-        return {name: value for name, value in values.items() if (name, value) != ("store", "raw")}
+        usual = {("store", "raw"), ("decoder", "decord")}
+        return {
+            name: value
+            for name, value in values.items()
+            if not isinstance(value, str) or (name, value) not in usual
+        }
 
 
 class Net(Frozen):

@@ -230,12 +230,16 @@ def prepare_scene(spec: TrialSpec) -> tuple[Scene, dict[str, str]]:
     return make_scene(spec, table, split, cache), hashes
 
 
-def open_cache(spec: TrialSpec, table: ClipTable, data: Any, workers: int = 1) -> ClipCache:
-    """The clip cache of a data set; makes the files first where the cache does not hold all clips."""
+def open_cache(spec: TrialSpec, table: ClipTable, data: Any, workers: int = 2) -> ClipCache:
+    """The clip cache of a data set; makes the files first where the cache does not hold all clips.
+
+    Child processes decode: a file that crashes its decoder costs its own clip, not the trial.
+    """
     clips, protocol = table.clips(), spec.protocol
-    if not ClipCache.complete(clips, spec.data, protocol.short_side, form=protocol.store):
+    short_side, form, decoder = protocol.short_side, protocol.store, protocol.decoder
+    if not ClipCache.complete(clips, spec.data, short_side, decoder=decoder, form=form):
         data.prepare()
-    return ClipCache.open(clips, spec.data, protocol.short_side, workers=workers, form=protocol.store)
+    return ClipCache.open(clips, spec.data, short_side, workers=workers, decoder=decoder, form=form)
 
 
 class _Keeper:

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,12 @@ from numpy.typing import NDArray
 from datasets import jpeg_frames, video_io
 from datasets.cache_folder import HOME, Budget, Storage, limit_bytes, safe
 from datasets.clip_packs import Entry, PackWriter, leftovers, load_entries
-from datasets.contained import Lost, contained
+from datasets.contained import Lost
+from datasets.decoders import order
+from datasets.decoding_rounds import decoded_in_rounds
 from datasets.errors import UserError
 from datasets.file_hashes import Known
+from datasets.manifest import Pin, decode_pinned, pins
 from datasets.progress import tracked
 
 PACK_BYTES = 1 << 30
@@ -31,11 +35,16 @@ Block = NDArray[np.uint8] | bytes | None
 
 @dataclass(frozen=True)
 class Job:
-    """A file to decode, as it was when it was hashed."""
+    """A file to decode, as it was when it was hashed, and what `data verify` has found out about it.
+
+    `decoders`: whom to ask; by default all, the one of the storage first.
+    """
 
     path: Path
     known: Known
     storage: Storage
+    pin: Pin | None = None
+    decoders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,8 @@ def decode(job: Job) -> Outcome:
     """Decodes the file of a job; a failure is an outcome, too.  Runs in a child process."""
     content = job.known.sha256
     try:
-        found = video_io.decode(job.path, job.storage.short_side, job.storage.decoder)
+        asked = job.decoders or order(job.storage.decoder)
+        found = decode_pinned(job.path, job.storage.short_side, asked, job.pin)
     except video_io.UndecodableError as error:
         outcome = Outcome(Entry(content, error=error.reason), None)
     else:
@@ -107,13 +117,28 @@ def build(
         with FileLock(folder / f"{safe(name)}.lock"):
             for path in leftovers(folder, safe(name)):
                 path.unlink(missing_ok=True)
-            entries = load_entries(folder)
-            left = {content: job for content, job in jobs.items() if content not in entries}
+            storage = next(iter(jobs.values())).storage
+            entries = usable_entries(root, name, storage)
+            pinned = {pin.sha256: pin for pin in pins(name, storage.decoder).values()}
+            left = {
+                content: changed(job, pin=pinned.get(content), decoders=order(storage.decoder))
+                for content, job in jobs.items()
+                if content not in entries
+            }
             used = {entries[content].pack for content in (*keep, *jobs) if content in entries} - {""}
             writer = _Writer(folder, name, {folder / pack for pack in used})
             results = tracked(_decoded(left, workers), len(left), f"decoding {name}", shown=progress)
             with contextlib.closing(results):
                 return writer.write(results)
+
+
+def usable_entries(root: Path, name: str, storage: Storage) -> dict[str, Entry]:
+    """What a cache has, by content; without clips that nobody could read then but, as verified, can now."""
+    entries = load_entries(root / storage.folder)
+    if any(entry.error for entry in entries.values()):
+        readable = {pin.sha256 for pin in pins(name, storage.decoder).values() if pin.error is None}
+        return {key: entry for key, entry in entries.items() if not entry.error or key not in readable}
+    return entries
 
 
 def replace(folder: Path, name: str, outcome: Outcome) -> None:
@@ -179,14 +204,18 @@ def _decoded(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Outco
         for content, job in jobs.items():
             yield content, decode(job)
         return
-    for place, result in contained(decode, work, min(workers, len(work))):
-        content = contents[place]
-        if not isinstance(result, Lost):
-            yield content, result
-        elif _unchanged(work[place]):
-            yield content, Outcome(Entry(content, error=result.reason), None)
-        else:
-            yield content, _moving(content)
+    with contextlib.closing(decoded_in_rounds(decode, work, workers)) as outcomes:
+        for place, result, failed in outcomes:
+            content = contents[place]
+            if isinstance(result, Lost):
+                reason = "; ".join(filter(None, (failed, result.reason)))
+                crashed = Outcome(Entry(content, error=reason), None)
+                yield content, crashed if _unchanged(work[place]) else _moving(content)
+            elif failed and result.entry.error is None:
+                flaw = "; ".join(filter(None, (result.entry.flaw, failed)))
+                yield content, changed(result, entry=result.entry._replace(flaw=flaw))
+            else:
+                yield content, result
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class ClipCache:
         paths = {clip.key: clip.path for clip in clips}
         for _ in range(ATTEMPTS):
             contents, errors = _identify(root, name, paths, workers, progress)
-            entries = load_entries(folder)
+            entries = clip_build.usable_entries(root, name, storage)
             missing = {content: key for key, content in contents.items() if content not in entries}
             jobs = _jobs(root, name, missing, paths, storage)
             errors |= {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from datasets.contained import Lost, contained
 
@@ -20,7 +20,18 @@ class Reading:
     decoders: tuple[str, ...]
 
 
-Job = TypeVar("Job", bound=Reading)
+class Ordered(Protocol):
+    """A dataclass that names its decoders."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def decoders(self) -> tuple[str, ...]:
+        """Who may be asked, in this order."""
+        ...
+
+
+Job = TypeVar("Job", bound=Ordered)
 
 
 class Outcome(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -176,21 +177,28 @@ def rm(name: Annotated[str, typer.Argument(help="A data set that was added here.
 def verify(
     name: Annotated[str, typer.Argument(help="Any data set that is on this machine.")],
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one per CPU.")] = None,
+    decoder: options.Decoder = None,
     plugin: options.Plugins = None,
 ) -> int:
     """Decode every clip once and name those that are missing or damaged (exit status 3).
+
+    The manifest keeps who reads each clip in full; runs with the same --decoder take that one. Stop it with
+    Ctrl-C and start it again: clips that have not changed are not decoded again.
 
     Example: python -m bench data verify mine
     """
     options.load_plugins(plugin)
     from bench import exit_codes, plugins
     from bench.schedule import available_cpus
+    from datasets.decoders import DEFAULT
     from datasets.verify import verify as check
 
-    found = check(plugins.dataset(name), workers or available_cpus())
+    found = check(plugins.dataset(name), workers or available_cpus(), decoder=decoder or DEFAULT)
     for finding in found.findings[:SHOWN]:
         print(f"{finding.kind}: {finding.key}: {finding.reason}")
     if len(found.findings) > SHOWN:
         print(f"and {len(found.findings) - SHOWN} more")
-    print(f"{found.clips} clips, {len(found.findings)} findings; manifest: {found.manifest}")
+    kinds = Counter(finding.kind for finding in found.findings)
+    counts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())) or "nothing wrong"
+    print(f"{found.clips} clips, {found.decoded} decoded now: {counts}; manifest: {found.manifest}")
     return exit_codes.FINDINGS if found.findings else exit_codes.OK

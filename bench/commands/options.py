@@ -61,6 +61,14 @@ AllowEmptyClasses = Annotated[
         "--allow-empty-classes", help="Classes with too few clips for a label budget keep what they have."
     ),
 ]
+Decoder = Annotated[
+    str | None,
+    typer.Option(
+        "--decoder",
+        help="Who is asked first for the frames of clips: decord (default), pyav or torchcodec.",
+        metavar="NAME",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs; the suite's is inside.")]
 To = Annotated[Path | None, typer.Option("--to", help="Folder of the report.")]
 Plugins = Annotated[
@@ -151,6 +159,7 @@ def choice(
     limit_steps: int | None,
     allow_empty_classes: bool = False,
     embedded: bool = False,
+    decoder: str | None = None,
 ) -> Choice:
     """What of a suite was asked for.
 
@@ -172,6 +181,7 @@ def choice(
         limit_steps=limit_steps,
         allow_empty_classes=allow_empty_classes,
         embedded=embedded,
+        decoder=decoder,
     )
 
 

@@ -21,6 +21,7 @@ def run(
     to: options.To = None,
     limit_steps: options.LimitSteps = None,
     allow_empty_classes: options.AllowEmptyClasses = False,
+    decoder: options.Decoder = None,
     max_concurrent: options.MaxConcurrent = None,
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
@@ -69,7 +70,9 @@ def run(
     return runner.run_suite(
         starting_from(loaded, init),
         runner.Options(
-            choice=options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded),
+            choice=options.choice(
+                methods, data, seeds, full, limit_steps, allow_empty_classes, embedded, decoder
+            ),
             out=out,
             to=to,
             settings=Settings(
@@ -100,6 +103,7 @@ def plan(
     limit_steps: options.LimitSteps = None,
     allow_empty_classes: options.AllowEmptyClasses = False,
     init: options.Init = None,
+    decoder: options.Decoder = None,
     plugin: options.Plugins = None,
     specs: Annotated[
         Path | None,
@@ -126,7 +130,7 @@ def plan(
     from bench.split_folder import keep_splits
     from bench.store import write_json
 
-    chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded)
+    chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded, decoder)
     loaded = extended(starting_from(loaded, init), chosen.methods or ())
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)

@@ -77,7 +77,7 @@ def _library() -> Any:
     if getattr(torchcodec, "ffmpeg_major_version", None) is None:
         if find_library("avcodec") is None:
             return f"torchcodec finds no FFmpeg libraries here; {FFMPEG}"
-        return f"torchcodec cannot load FFmpeg here; its build must fit that of torch, or {FFMPEG}"
+        return f"torchcodec does not fit the FFmpeg libraries here, or the build of torch; {FFMPEG}"
     return decoders
 
 
