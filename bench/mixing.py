@@ -39,7 +39,7 @@ def _code(records: Iterable[Record]) -> list[str]:
 
 def _content(records: Iterable[Record]) -> list[str]:
     """Splits whose trials saw other frames; records of before there was a `data_hash` count as any."""
-    found: dict[tuple[str, int, str], set[str]] = defaultdict(set)
+    found: dict[tuple[str, int | None, str], set[str]] = defaultdict(set)
     for record in records:
         seen = record.done.get("data_hash")
         if seen is not None:
