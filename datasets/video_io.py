@@ -2,12 +2,13 @@
 
 decord 0.6 is first, and is not trusted blindly: it counts frames by the file's header or packets and fills
 gaps by repeating the last frame.  So before a decoder runs, the packets are counted without decoding.
-decord is not asked where the header's count differs or an edit list hides packets.  Whoever ran, its frames
-must be as many as the packets that are shown, and no two neighboring frames may be identical; otherwise it
-counts as failed and the next one reads the clip.  A really static clip therefore costs a second decode.
+decord is not asked where the header's count differs, an edit list hides packets, or there are several
+streams.  Whoever ran, its frames must be as many as the packets that are shown, and no two neighboring
+frames of decord may be identical; otherwise it counts as failed and the next one reads the clip.  A really
+static clip therefore costs a second decode.
 
-Where none is believed, the file is damaged, or static: then counts what PyAV gives, which stops where the
-file does and repeats nothing, or what torchcodec gives, if that is more.
+Where none gives all frames, the file is damaged: then counts what PyAV gives, which stops where the file
+does and repeats nothing, or what torchcodec gives, if that is more.
 """
 
 from __future__ import annotations
@@ -119,7 +120,8 @@ def _facts(path: Path, asked: Sequence[str]) -> tuple[Probe | None, str]:
 
 
 def _honest(facts: Probe) -> bool:
-    return facts.shown == facts.packets and facts.header_frames in {0, facts.packets}
+    """Whether decord, which goes by the header and has its own idea of the best stream, may be asked."""
+    return facts.shown == facts.packets and facts.header_frames in {0, facts.packets} and facts.streams == 1
 
 
 def _flaw(facts: Probe | None, frames: int) -> str | None:

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from datasets.decoders import DECODERS
+
 PACKAGES = {"chromium": "chromium", "ffmpeg": "ffmpeg", "ffprobe": "ffmpeg"}
 """Program -> the Debian package that has it; `.ci/run` installs these."""
 
 OTHER_NAMES = {"chromium": ("chromium-browser", "google-chrome", "google-chrome-stable")}
+
+lacking: dict[str, int] = {}
+"""What decoders lack -> how many tests went without them in this session."""
 
 missing: dict[str, int] = {}
 """Program -> how many tests went without it in this session."""
@@ -33,6 +38,17 @@ def need(program: str) -> Path:
     pytest.skip(said)
 
 
+def need_decoder(name: str) -> None:
+    """A video decoder; without it the test is skipped, or fails where `CI` is set."""
+    lack = DECODERS[name].missing()
+    if lack is None:
+        return
+    lacking[lack] = lacking.get(lack, 0) + 1
+    if in_ci():
+        pytest.fail(lack, pytrace=False)
+    pytest.skip(lack)
+
+
 def in_ci() -> bool:
     """Whether this is a run that must not leave anything out."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
@@ -44,4 +60,4 @@ def summary() -> list[str]:
         f"{count} test{'s' if count > 1 else ''} did not run: '{program}' is not installed "
         f"(apt-get install {PACKAGES.get(program, program)})"
         for program, count in sorted(missing.items())
-    ]
+    ] + [f"{count} test{'s' if count > 1 else ''} did not run: {lack}" for lack, count in lacking.items()]

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from datasets.decoders import with_pyav
 from datasets.decoders.interface import CHUNK_BYTES, Decoder, Frame, UndecodableError, check_file, last_clause
 
 
@@ -41,7 +42,13 @@ def missing() -> str | None:
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    """The library, or what is wrong with it."""
+    """The library, or what is wrong with it.
+
+    decord makes its FFmpeg and codecs visible to all libraries that are loaded later.  PyAV brings its own of
+    another version under the same names, so it is loaded before: loaded after decord 0.6, its VP9 encoder
+    calls decord's and refuses to open.
+    """
+    with_pyav.missing()
     try:
         import decord  # noqa: PLC0415
     except ImportError:  # there is no wheel for every kind of machine

@@ -20,7 +20,8 @@ class Probe:
     """What a file says of its video stream, without decoding it.
 
     `packets` counts those that the file holds, `shown` those that its edit list shows, `header_frames`
-    is the header's claim (0: none).  Sizes are of the coded picture, before rotation.
+    is the header's claim (0: none).  Sizes are of the coded picture, before rotation.  `streams` counts the
+    video streams; the described one is FFmpeg's choice, which players show.
     """
 
     codec: str
@@ -30,6 +31,7 @@ class Probe:
     packets: int
     shown: int
     header_frames: int
+    streams: int = 1
 
 
 def probe(path: Path) -> Probe:
@@ -50,6 +52,7 @@ def probe(path: Path) -> Probe:
             packets=len(packets),
             shown=len(packets) - sum(packets),
             header_frames=int(stream.frames),
+            streams=len(container.streams.video),
         )
 
 

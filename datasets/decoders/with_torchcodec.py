@@ -6,6 +6,7 @@ times, and files without usable times (AVI with B-frames, raw streams) end it ea
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterator
 from ctypes.util import find_library
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets.decoders import with_decord
 from datasets.decoders.interface import Decoder, Frame, UndecodableError, check_file, last_clause
 
 INSTALL = "pip install 'sefar-bench[torchcodec]'"
@@ -65,6 +67,7 @@ def missing() -> str | None:
 @lru_cache(maxsize=1)
 def _library() -> Any:
     """The module with its decoders, or what is wrong with it."""
+    _load_the_others()
     try:
         import torchcodec  # noqa: PLC0415
         from torchcodec import decoders  # noqa: PLC0415
@@ -79,6 +82,13 @@ def _library() -> Any:
             return f"torchcodec finds no FFmpeg libraries here; {FFMPEG}"
         return f"torchcodec does not fit the FFmpeg libraries here, or the build of torch; {FFMPEG}"
     return decoders
+
+
+def _load_the_others() -> None:
+    """All bring FFmpeg and codecs of other versions under the same names; see `with_decord`."""
+    with_decord.missing()
+    with contextlib.suppress(ImportError):
+        import cv2  # noqa: F401, PLC0415
 
 
 DECODER = Decoder("torchcodec", frames, missing)

@@ -40,8 +40,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def extra_clips() -> Path:
-    """The folder of real and odd files that `SEFAR_BENCH_EXTRA_CLIPS` names; tests of it are a bonus."""
-    folder = os.environ.get("SEFAR_BENCH_EXTRA_CLIPS")
-    if not folder:
-        pytest.skip("SEFAR_BENCH_EXTRA_CLIPS names no folder of video files")
-    return Path(folder)
+    """A folder of real and odd files, `../shared/clips` or another one; tests of it are a bonus."""
+    beside = Path(__file__).resolve().parents[3] / "shared" / "clips"
+    folder = Path(os.environ.get("SEFAR_BENCH_EXTRA_CLIPS") or beside)
+    if not (folder / "odd").is_dir():
+        pytest.skip(f"there are no odd video files in {folder}; SEFAR_BENCH_EXTRA_CLIPS names another folder")
+    return folder

@@ -110,7 +110,7 @@ def rotated(folder: Path) -> tuple[Path, Frames]:
 
 
 def several_streams(folder: Path) -> tuple[Path, Frames]:
-    """A thumbnail first, then the video: the better one is meant."""
+    """The first one is marked as the default, which players show; the second is larger."""
     small, frames = moving_frames(12, 32, 48, seed=3), moving_frames(12)
     path = folder / "several.mp4"
     with av.open(str(path), "w") as container:
@@ -124,7 +124,7 @@ def several_streams(folder: Path) -> tuple[Path, Frames]:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         for stream in streams:
             container.mux(stream.encode())
-    return path, frames
+    return path, small
 
 
 def count_too_high(folder: Path) -> tuple[Path, Frames]:
@@ -176,7 +176,7 @@ def _retimed(path: Path, target: Path, order: list[int]) -> Path:
         packets = [packet for packet in source.demux(video=0) if packet.size]
         times = [packet.pts for packet in packets]
         for packet, place in zip(packets, order, strict=True):
-            packet.pts, packet.stream = times[place], stream
+            packet.pts, packet.dts, packet.stream = times[place], packet.dts - 10**6, stream
             container.mux(packet)
     return target
 

@@ -30,7 +30,8 @@ def test_every_clip_is_described_and_every_bad_one_listed(home: Path, dataset: V
         ("gone.mp4", "missing"),
     ]
     rows = json.loads(report.manifest.read_text())["clips"]
-    assert set(rows) == {"a.mp4", "b.mp4", "c.mp4", "bad.mp4"}
+    assert set(rows) == {"a.mp4", "b.mp4", "c.mp4", "bad.mp4", "gone.mp4"}
+    assert rows["gone.mp4"]["error"] == "the file does not exist"
     row = rows["b.mp4"]
     assert [row[field] for field in ("frames", "width", "height", "fps", "codec", "decoder")] == [
         5, 96, 80, 25.0, "h264", "decord",
@@ -54,13 +55,13 @@ def test_only_what_changed_is_decoded_again(
 def test_an_interrupted_call_is_resumed(
     home: Path, dataset: VideoListSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = verify_module.contained
+    real = verify_module.decoded_in_rounds
 
     def interrupted(*job: object) -> object:
         yield next(real(*job))  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verify_module, "contained", interrupted)
+    monkeypatch.setattr(verify_module, "decoded_in_rounds", interrupted)
     with pytest.raises(KeyboardInterrupt):
         verify(dataset, progress=False)
     monkeypatch.undo()

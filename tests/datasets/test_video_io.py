@@ -1,26 +1,31 @@
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from system_programs import need_decoder
 from video_files import BROKEN, moving_frames, write_audio, write_with
 
-from datasets.video_io import DECODERS, UndecodableError, decode, probe, write_video
+from datasets import decoders, video_io
+from datasets.decoders import DECODERS
+from datasets.decoders.interface import Decoder
+from datasets.video_io import UndecodableError, decode, probe, read_with, write_video
 
 
 def close(a: np.ndarray, b: np.ndarray, mean: float = 4.0) -> bool:
     return a.shape == b.shape and float(np.abs(a.astype(int) - b.astype(int)).mean()) < mean
 
 
-@pytest.mark.parametrize("decoder", sorted(DECODERS))
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("size", [(64, 96), (121, 161)])
 def test_written_frames_come_back_in_order_and_in_full(
     tmp_path: Path, decoder: str, size: tuple[int, int]
 ) -> None:
+    need_decoder(decoder)
     frames = moving_frames(10, *size)
     write_video(tmp_path / "a.mp4", frames)
     found = decode(tmp_path / "a.mp4", decoder=decoder)
@@ -142,15 +147,16 @@ def rotate(path: Path, target: Path) -> None:
     target.write_bytes(content)
 
 
-@pytest.mark.parametrize("decoder", sorted(DECODERS))
+@pytest.mark.parametrize("decoder", DECODERS)
 def test_rotation_is_honored(tmp_path: Path, decoder: str) -> None:
+    need_decoder(decoder)
     frames = moving_frames(4)
     write_video(tmp_path / "a.mp4", frames)
     rotate(tmp_path / "a.mp4", tmp_path / "b.mp4")
     assert close(decode(tmp_path / "b.mp4", decoder=decoder).frames, np.rot90(frames, -1, axes=(1, 2)))
 
 
-def liar(frames: np.ndarray) -> Iterator[np.ndarray]:
+def liar(frames: np.ndarray) -> Generator[np.ndarray]:
     yield from frames
 
 
@@ -165,7 +171,9 @@ def test_a_decoder_that_repeats_or_drops_frames_is_not_believed(
         "drops": frames[:6],
         "invents": frames[[0, *range(8)]],
     }[lie]
-    monkeypatch.setitem(DECODERS, "decord", lambda path: liar(told))
+    lying = Decoder("decord", lambda path: liar(told), lambda: None)
+    monkeypatch.setattr(decoders, "DECODERS", {**DECODERS, "decord": lying})
+    monkeypatch.setattr(video_io, "DECODERS", decoders.DECODERS)
     found = decode(tmp_path / "a.mp4")
     assert found.decoder == "pyav"
     assert close(found.frames, frames)
@@ -212,19 +220,40 @@ def test_writing_is_deterministic_and_leaves_nothing_else(tmp_path: Path) -> Non
 
 
 def test_importing_the_data_path_imports_no_decoder() -> None:
-    names = "video_io, clip_cache, video_list, catalog, splits, verify"
-    code = f"import sys; from datasets import {names}; print({{'av', 'decord', 'cv2'}} & set(sys.modules))"
+    names = "video_io, decoders, clip_making, clip_cache, video_list, catalog, splits, verify"
+    heavy = {"av", "decord", "torchcodec", "cv2"}
+    code = f"import sys; from datasets import {names}; print({heavy} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
+
+
+def test_a_clip_that_pyav_cannot_open_is_read_by_whoever_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> Generator[np.ndarray]:
+        raise UndecodableError(path, "it is no readable video")
+        yield
+
+    frames = moving_frames()
+    write_video(tmp_path / "a.mp4", frames)
+    monkeypatch.setattr(video_io, "probe", refuse_to_probe)
+    monkeypatch.setattr(video_io, "DECODERS", {**DECODERS, "pyav": Decoder("pyav", refuse, lambda: None)})
+    found = decode(tmp_path / "a.mp4")
+    assert found.decoder == ("torchcodec" if DECODERS["torchcodec"].missing() is None else "decord")
+    assert close(found.frames, frames)
+
+
+def refuse_to_probe(path: Path) -> None:
+    raise UndecodableError(path, "it is no readable video")
 
 
 def test_odd_files_of_the_world(extra_clips: Path) -> None:
     """Every file that PyAV reads is used, with as many frames as PyAV reads."""
     for path in sorted((extra_clips / "odd").iterdir()):
         try:
-            alone = decode(path, 32, "pyav")
+            alone = read_with(path, "pyav", 32)
         except UndecodableError:
             with pytest.raises(UndecodableError):
                 decode(path, 32)
         else:
-            assert decode(path, 32).frames.shape == alone.frames.shape, path.name
+            assert decode(path, 32).frames.shape == alone.shape, path.name

@@ -1,0 +1,86 @@
+"""A file on which decoders crash: a real abort of the process, in the children that read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import crashing
+import pytest
+
+from datasets import clip_build
+from datasets import verify as verify_module
+from datasets.clip_cache import ClipCache
+from datasets.decoders import DECODERS
+from datasets.manifest import pins
+from datasets.types import ClipRef
+from datasets.verify import verify
+from datasets.video_list import ListEntry, VideoListSet
+
+FATAL = "_".join(DECODERS)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, clip: Callable[..., ClipRef]) -> VideoListSet:
+    """Clips that crash nobody, decord, and everybody."""
+    for name in ("calm.mp4", "decord.mp4", f"{FATAL}.mp4", "other.mp4"):
+        clip(name, count=6, seed=len(name))
+    (tmp_path / "train.txt").write_text(f"calm.mp4 0\ndecord.mp4 1\n{FATAL}.mp4 1\n")
+    (tmp_path / "test.txt").write_text("other.mp4 1\n")
+    lists = {"train": tmp_path / "train.txt", "test": tmp_path / "test.txt"}
+    return VideoListSet(ListEntry(name="mine", root=tmp_path / "videos", **lists))
+
+
+def test_verify_goes_on_and_no_clip_is_lost_that_somebody_reads(
+    home: Path, dataset: VideoListSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_module, "examine", crashing.examine)
+    report = verify(dataset, workers=2, progress=False)
+    rows = json.loads(report.manifest.read_text())["clips"]
+    assert {key: (row["decoder"], row["frames"]) for key, row in rows.items()} == {
+        "calm.mp4": ("decord", 6),
+        "decord.mp4": ("pyav", 6),
+        "other.mp4": ("decord", 6),
+        f"{FATAL}.mp4": (None, 0),
+    }
+    assert {finding.key: finding.kind for finding in report.findings} == {
+        "decord.mp4": "flawed",
+        f"{FATAL}.mp4": "undecodable",
+    }
+    assert "decord fails on it: its decoder crashed (exit code -6)" in rows["decord.mp4"]["flaw"]
+    assert "crashed" in rows[f"{FATAL}.mp4"]["error"]
+
+
+def test_the_clip_cache_takes_the_pinned_decoder_and_leaves_out_what_nobody_reads(
+    home: Path, dataset: VideoListSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_module, "examine", crashing.examine)
+    verify(dataset, workers=2, progress=False)
+    assert pins("mine")["decord.mp4"].decoder == "pyav"
+    # In this process and with the usual decoders: only the pins know of the crashes.
+    cache = ClipCache.open(dataset.table().clips(), "mine", 32, progress=False)
+    assert set(cache.errors) == {f"{FATAL}.mp4"}
+    assert "decord fails" in cache.flaws["decord.mp4"]
+
+
+def test_the_clip_cache_survives_crashes_without_a_manifest(
+    home: Path, dataset: VideoListSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_build, "decode", crashing.decode)
+    cache = ClipCache.open(dataset.table().clips(), "mine", 32, workers=2, progress=False)
+    assert set(cache.errors) == {f"{FATAL}.mp4"}
+    assert cache.frame_count("decord.mp4") == 6
+
+
+def test_a_clip_that_nobody_could_read_is_cached_once_somebody_can(
+    home: Path, dataset: VideoListSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_build, "decode", crashing.decode)
+    clips = dataset.table().clips()
+    assert ClipCache.open(clips, "mine", 32, workers=2, progress=False).errors
+    monkeypatch.undo()
+    monkeypatch.setenv("SEFAR_BENCH_HOME", str(home))
+    assert ClipCache.open(clips, "mine", 32, workers=2, progress=False).errors
+    verify(dataset, progress=False)
+    assert not ClipCache.open(clips, "mine", 32, progress=False).errors
