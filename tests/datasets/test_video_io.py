@@ -28,7 +28,7 @@ def test_written_frames_come_back_in_order_and_in_full(
     need_decoder(decoder)
     frames = moving_frames(10, *size)
     write_video(tmp_path / "a.mp4", frames)
-    found = decode(tmp_path / "a.mp4", decoder=decoder)
+    found = decode(tmp_path / "a.mp4", decoders=decoder)
     assert found.decoder == decoder
     assert found.flaw is None
     assert close(found.frames, frames)
@@ -153,7 +153,7 @@ def test_rotation_is_honored(tmp_path: Path, decoder: str) -> None:
     frames = moving_frames(4)
     write_video(tmp_path / "a.mp4", frames)
     rotate(tmp_path / "a.mp4", tmp_path / "b.mp4")
-    assert close(decode(tmp_path / "b.mp4", decoder=decoder).frames, np.rot90(frames, -1, axes=(1, 2)))
+    assert close(decode(tmp_path / "b.mp4", decoders=decoder).frames, np.rot90(frames, -1, axes=(1, 2)))
 
 
 def liar(frames: np.ndarray) -> Generator[np.ndarray]:
