@@ -26,7 +26,7 @@ run: setup       ## the main job: benchmark, statistics, reports/leaderboard.md
 	$(BIN)/python -m bench run --suite fine_grained
 
 test: setup      ## the fast tests (under 6 minutes on 2 cores)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: setup ## the longer ones: real Ray, kills, a wheel in a fresh environment
 	$(BIN)/python -m pytest -m slow --timeout 1500
