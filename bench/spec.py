@@ -79,7 +79,7 @@ class Protocol(Frozen):
     """What a suite fixes for all its entries: frames, pixels, augmentations, budget, evaluation.
 
     `short_side`: of the stored frames; null keeps each video's size.  `store`: "raw" frames, or "jpeg", which
-    takes about a tenth of the disk and is not exact, so it is part of the specification.
+    takes less disk and is not exact, so it is part of the specification.
     `decoder`: who is asked first for the frames of a clip (`datasets.decoders`); pixels differ by rounding.
     """
 

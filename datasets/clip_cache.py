@@ -138,9 +138,7 @@ class ClipCache:
         form: Form = "raw",
     ) -> bool:
         """Whether `open` would have nothing to decode: no clip lacks its entry, no file has changed."""
-        return not _lacking(
-            {clip.key: clip.path for clip in clips}, name, _root(home), Storage(short_side, form, decoder)
-        )
+        return not _lacking(clips, name, _root(home), Storage(short_side, form, decoder))
 
     @staticmethod
     def lacking(
@@ -152,9 +150,7 @@ class ClipCache:
         form: Form = "raw",
     ) -> list[ClipRef]:
         """Clips whose file is here and that `open` would have to look at: new, changed or not cached."""
-        found = _lacking(
-            {clip.key: clip.path for clip in clips}, name, _root(home), Storage(short_side, form, decoder)
-        )
+        found = _lacking(clips, name, _root(home), Storage(short_side, form, decoder))
         return [clip for clip in clips if clip.key in found and clip.path.is_file()]
 
     def __contains__(self, key: str) -> bool:
@@ -251,8 +247,9 @@ def _root(home: Path | None) -> Path:
     return cache_home() if home is None else home / "cache"
 
 
-def _lacking(paths: Mapping[str, Path], name: str, root: Path, storage: Storage) -> set[str]:
+def _lacking(clips: Sequence[ClipRef], name: str, root: Path, storage: Storage) -> set[str]:
     """Keys of clips that are new, changed, absent, or not in the packs."""
+    paths = {clip.key: clip.path for clip in clips}
     contents, changed, absent = compare(paths.items(), load_table(table_path(root, name)))
     entries = load_entries(root / storage.folder)
     return {*changed, *absent, *(key for key, content in contents.items() if content not in entries)}

@@ -1,4 +1,4 @@
-"""Frames as JPEG pictures: about a tenth of the space of raw pixels, decoded as they are read.
+"""Frames as JPEG pictures: less space than raw pixels, decoded as they are read.
 
 A clip is one block of bytes: the sizes of its pictures as little-endian uint32, then the pictures.
 """

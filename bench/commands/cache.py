@@ -32,9 +32,7 @@ def build(
     name: Annotated[str, typer.Argument(help="Any data set that is on this machine.")],
     form: Annotated[
         Form,
-        typer.Option(
-            "--store", help="raw: exact. jpeg: about a tenth of the disk, not exact, slower to read."
-        ),
+        typer.Option("--store", help="raw: exact. jpeg: less disk, not exact, slower to read."),
     ] = Form.raw,
     short_side: Annotated[
         int, typer.Option("--short-side", min=8, help="Shorter side of the frames, as in the suite.")
