@@ -201,12 +201,14 @@ def prepare_scene(spec: TrialSpec) -> Scene:
         ),
         frames=protocol.frames,
         mirror=table.mirror,
+        boxes=bool(table.boxes),
     )
     settings = ViewSettings(
         policies=protocol.augmentations,
         size=protocol.size,
         normalize=protocol.normalize,
         mirror=table.mirror,
+        boxes=table.boxes,
     )
     scored = split.test if spec.scored_on == "test" else split.validation
     if not scored:

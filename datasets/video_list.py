@@ -6,12 +6,13 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets.errors import UserError, unknown_name
+from datasets.person_boxes import read_boxes
 from datasets.types import UNKNOWN, ClipRef, ClipTable
 
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
@@ -29,7 +30,10 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ListEntry:
-    """Where the lists and the files of a data set lie; `classes` is a file with one class name a line."""
+    """Where the lists and the files of a data set lie.
+
+    `classes` is a file with one class name a line, `boxes` one with boxes of persons (`person_boxes`).
+    """
 
     name: str
     train: Path
@@ -38,6 +42,7 @@ class ListEntry:
     unlabeled: Path | None = None
     validation: Path | None = None
     classes: Path | None = None
+    boxes: Path | None = None
     mirror: bool = False
 
 
@@ -99,7 +104,9 @@ class VideoListSet:
             mirror=entry.mirror,
         )
         _check_apart(places)
-        return table
+        if entry.boxes is None:
+            return table
+        return replace(table, boxes=read_boxes(entry.boxes, [clip.key for clip in table.clips()]))
 
     def prepare(self) -> None:
         """Checks that the files are there: some may be missing, which counts them as undecodable.
