@@ -1,6 +1,16 @@
 """A hash of the code that can change a trial's result: the plugins it uses and all they import of ours.
 
 Comments, docstrings and layout do not count: what is hashed is the syntax tree.
+
+A stale trial costs hours, so only code that nothing else pins is hashed:
+
+- what the trial is (`bench.spec`) is pinned by its id: every default is written into the specification;
+- who is labeled (`datasets.splits`, the readers, the data sets' own modules) is pinned by the split's hash in
+  the specification, and a trial stops when the split that it finds has another one;
+- the pixels (the clip cache, the decoders, the rendering of data sets) are pinned by the record's
+  `data_hash`: videos by content, their decoders and shapes, and the cache's format number, which rises
+  whenever equal settings give other pixels;
+- finding plugins, folders, records and messages decide whether a number is computed, not which one.
 """
 
 from __future__ import annotations
@@ -13,18 +23,31 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-ROOTS = ("bench.trial", "bench.train", "bench.evaluate", "datasets.loader", "datasets.splits")
+ROOTS = ("bench.experiment", "bench.train", "bench.evaluate", "datasets.loader")
 """What every trial runs, whatever its method."""
 
 OURS = ("bench", "datasets", "methods", "sefar")
 """Packages whose imports are followed."""
 
-APART = ("bench.plugins", "bench.store", "bench.code_hash", "datasets.catalog", "datasets.verify")
-"""Imported by trials, but only to find and to file things: they cannot change a number."""
+APART = (
+    "bench",  # its version number
+    "bench.plugins",
+    "bench.spec",
+    "datasets.errors",
+    "datasets.splits",
+)
+"""Imported by trials, but not hashed: no change of these can pass unseen into a number."""
 
 
 def code_hash(*modules: str) -> str:
     """16 hexadecimal digits for `ROOTS`, the given modules, and everything of ours that they import."""
+    seen = hashed_modules(*modules)
+    lines = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def hashed_modules(*modules: str) -> dict[str, str]:
+    """Module -> hash of its code, for all that `code_hash` stands for."""
     seen: dict[str, str] = {}
     queue = [*ROOTS, *modules]
     while queue:
@@ -36,8 +59,7 @@ def code_hash(*modules: str) -> str:
             continue
         seen[name], imports = _fingerprint(path, path.stat().st_mtime_ns)
         queue += imports
-    lines = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+    return seen
 
 
 def module_of(plugin: object) -> str:

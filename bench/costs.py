@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.records import Record
 
+JOULES_PER_KWH = 3.6e6
 SECONDS = ("prepare_seconds", "train_seconds", "evaluate_seconds")
 
 
@@ -46,14 +47,14 @@ def total(records: Sequence[Record]) -> Costs | None:
     on_cpu = [record for record in done if record.spec.device != "cuda"]
     clips = [r for r in done if r.done.get("clips_seen") and r.done.get("train_seconds")]
     trained = sum(float(r.done["train_seconds"]) for r in clips)
-    energy = _known(done, "energy_kwh")
+    energy = _known(done, "energy_joules")
     return Costs(
         seconds=sum(seconds(record.done) for record in done),
         gpu_hours=sum(seconds(record.done) for record in on_gpu) / 3600 if on_gpu else None,
         cpu_hours=(sum(seconds(r.done) * r.spec.protocol.threads for r in on_cpu) / 3600 if on_cpu else None),
         clips_per_second=sum(float(r.done["clips_seen"]) for r in clips) / trained if trained else None,
         peak_memory_mib=max(_known(done, "peak_memory_mib"), default=None),
-        energy_kwh=sum(energy) if len(energy) == len(done) else None,
+        energy_kwh=sum(energy) / JOULES_PER_KWH if len(energy) == len(done) else None,
     )
 
 

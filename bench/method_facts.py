@@ -62,7 +62,7 @@ class Facts:
         return (self.forward + 2 * self.backward) / 3
 
     @property
-    def milliseconds(self) -> float | None:
+    def time(self) -> float | None:
         """The same, as it was measured with the small net; None before that."""
         return measured().get(self.name)
 
@@ -84,13 +84,27 @@ def facts_of(method: type[Method]) -> Facts:
 
 
 @functools.cache
+def _measurement() -> dict[str, Any]:
+    file = resources.files("bench") / MEASURED
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
+
+
 def measured() -> dict[str, float]:
     """Times of steps relative to labels alone, by method; empty before they were measured."""
-    file = resources.files("bench") / MEASURED
-    if not file.is_file():
-        return {}
-    table: dict[str, dict[str, float]] = json.loads(file.read_text(encoding="utf-8"))["methods"]
-    return {name: row["ratio"] for name, row in table.items()}
+    return {name: row["ratio"] for name, row in _measurement().get("methods", {}).items()}
+
+
+def measured_how() -> str:
+    """When and how times were measured, for a footnote; empty before they were."""
+    made = _measurement().get("settings")
+    if made is None:
+        return ""
+    return (
+        f"measured on {made['date']} with the small net ({made['labeled_clips']} labeled and as many "
+        f"unlabeled clips, threads: {made['threads']}, median of {made['rounds']} rounds in which all "
+        "methods take turns)"
+    )
 
 
 class Counts:

@@ -34,6 +34,7 @@ class State:
     optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     clips: int = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -44,6 +45,7 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "clips": self.clips,
         }
 
@@ -52,7 +54,8 @@ class State:
         self.method.load_state_dict(state["method"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds, self.clips = state["step"], state["seconds"], state["clips"]
+        self.step, self.clips = state["step"], state["clips"]
+        self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
 
 
 def build_optimizer(parameters: list[nn.Parameter], settings: Optimizer) -> torch.optim.Optimizer:
@@ -106,7 +109,7 @@ def train(
     """
     warmup = warmup_steps(state.method, protocol.steps)
     while state.step < protocol.steps:
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         lr = learning_rate(protocol.optimizer, state.step, protocol.steps)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
@@ -132,6 +135,7 @@ def train(
         ema.update(state.average, state.method.student, _evaluation_decay(protocol, state.step))
         state.step += 1
         state.seconds += time.perf_counter() - started
+        state.cpu_seconds += time.process_time() - cpu_started
         if (state.step - 1) % LOG_EVERY == 0:
             log(values)
         after(state)

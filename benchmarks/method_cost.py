@@ -6,7 +6,9 @@ turns, one step each round, so that whatever else the machine does meets all of 
 over rounds of the step's time by that of the plain step of the same round.  Views are made beforehand and
 not counted.  Methods with extra inputs run on tiny stand-ins for their files, which real nets exceed.
 
-Example: python benchmarks/method_cost.py --rounds 30 --write     (writes the times that `ls methods` shows)
+Example: python benchmarks/method_cost.py --rounds 30 --write
+With --write the times are filed where `ls methods` and docs/methods.md show them with their date; renew the
+page then with `python docs/make_methods.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import platform
 import statistics
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -33,6 +36,8 @@ from methods.extra_inputs import rehearsed
 WARM_UP = 3
 """Rounds that are not counted."""
 TOTAL = "labels alone"
+TABLE = Path(__file__).parent.parent / "bench" / MEASURED
+"""Where `ls methods` reads the table."""
 
 
 @dataclass
@@ -80,6 +85,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, help="labeled clips, and as many unlabeled ones")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", action="store_true", help=f"write bench/{MEASURED}")
+    parser.add_argument("--to", type=Path, default=TABLE, help="where --write writes instead")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
 
@@ -114,12 +120,15 @@ def main() -> None:
         )
     if given.write:
         rows.pop(TOTAL)
-        write({"settings": settings(given.rounds, given.clips, given.threads), "methods": rows})
+        table = {"settings": settings(given.rounds, given.clips, given.threads), "methods": rows}
+        given.to.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {given.to}")
 
 
 def settings(rounds: int, clips: int, threads: int) -> dict[str, object]:
     """What the numbers belong to."""
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "net": "shiftnet",
         "frames": FRAMES,
         "classes": CLASSES,
@@ -130,13 +139,6 @@ def settings(rounds: int, clips: int, threads: int) -> dict[str, object]:
         "machine": platform.machine(),
         "torch": torch.__version__,
     }
-
-
-def write(table: dict[str, object]) -> None:
-    """Files the table where `ls methods` reads it."""
-    path = Path(__file__).parent.parent / "bench" / MEASURED
-    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

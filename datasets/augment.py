@@ -112,9 +112,9 @@ def recolor(frames: Tensor, policy: AugmentPolicy, numbers: Draw) -> Tensor:
     mean = frames.mean((1, 2, 3, 4))
     offset = matrix.sum(2) * (mean * (brightness - contrast))[:, None]
     mixed = torch.einsum("bij,btjhw->btihw", matrix * contrast[:, None, None], frames)
-    mixed = mixed + offset.view(b, 1, 3, 1, 1)
+    mixed += offset.view(b, 1, 3, 1, 1)  # in place: fresh memory costs as much as the arithmetic
     if policy.noise:
-        mixed = mixed + _noise(mixed.shape, u[:, 12]) * (policy.noise * u[:, 13]).view(b, 1, 1, 1, 1)
+        mixed += _noise(mixed.shape, u[:, 12]).mul_((policy.noise * u[:, 13]).view(b, 1, 1, 1, 1))
     return _cut_tube(mixed, policy, u) if policy.cutout else mixed
 
 
@@ -145,7 +145,7 @@ def _noise(shape: torch.Size, offset: Tensor) -> Tensor:
 
 
 def _cut_tube(frames: Tensor, policy: AugmentPolicy, u: Tensor) -> Tensor:
-    """Fills one rectangle, the same in all frames of a clip, with one gray value."""
+    """Fills, in place, one rectangle, the same in all frames of a clip, with one gray value."""
     size = frames.shape[-1]
     low, high = policy.cutout_size
     side = (low + (high - low) * u[:, 15:17]) * size
@@ -154,7 +154,8 @@ def _cut_tube(frames: Tensor, policy: AugmentPolicy, u: Tensor) -> Tensor:
     inside = [(at >= start[:, i : i + 1]) & (at < (start + side)[:, i : i + 1]) for i in (0, 1)]
     tube = inside[1][:, :, None] & inside[0][:, None, :] & (u[:, 14] < policy.cutout)[:, None, None]
     fill = 0.7 * u[:, 19].view(-1, 1, 1, 1, 1)
-    return torch.where(tube[:, None, None], fill, frames)
+    torch.where(tube[:, None, None], fill, frames, out=frames)
+    return frames
 
 
 def normalize(frames: Tensor, how: str) -> Tensor:
@@ -171,9 +172,14 @@ def normalize(frames: Tensor, how: str) -> Tensor:
     if how == "clip":
         still = frames.mean(1, keepdim=True)
         # Var = E[x^2] - E[x]^2: a third of the time of torch.std, exact enough for pixels in about [0, 1].
-        power = frames.square().mean((1, 2, 3, 4), keepdim=True)
+        squares = frames.square()
+        power = squares.mean((1, 2, 3, 4), keepdim=True)
         variance = power - still.mean((2, 3, 4), keepdim=True).square()
-        return (frames - still) / (variance.clamp(min=0).sqrt() + 0.02)  # 0.02 keeps uniform clips finite
+        sd = variance.clamp(min=0).sqrt() + 0.02  # 0.02 keeps uniform clips finite
+        # The result takes the memory of the squares, channels before frames, as the nets want them.
+        b, t, c, height, width = frames.shape
+        result = squares.reshape(b, c, t, height, width).transpose(1, 2)
+        return torch.sub(frames, still, out=result).div_(sd)
     if how == "kinetics":
         return (frames - 0.45) / 0.225
     raise ValueError(f"unknown normalization '{how}': use 'clip' or 'kinetics'")

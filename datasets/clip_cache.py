@@ -23,7 +23,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from datasets import video_io
-from datasets.clip_packs import Entry, PackWriter, load_index, mapped
+from datasets.clip_packs import FORMAT, Entry, PackWriter, load_index, mapped
 from datasets.contained import Lost, contained
 from datasets.errors import UserError
 from datasets.home import data_home
@@ -140,6 +140,18 @@ class ClipCache:
         pack = self._packs[entry.pack]
         pixels = pack[entry.offset : entry.offset + entry.bytes]
         return pixels.reshape(entry.frames, entry.height, entry.width, 3)
+
+    def content_hash(self, keys: Sequence[str]) -> str:
+        """SHA-256 of what the frames of these clips are, from the index alone: no pixel is read.
+
+        Video files, decoders, shapes and reasons of failure count; where and when files lie does not.
+        """
+        digest = hashlib.sha256(f"format {FORMAT}".encode())
+        for key in sorted(set(keys)):
+            entry = self._entries.get(key)
+            seen = (entry.sha256, entry.frames, entry.height, entry.width, entry.decoder) if entry else ()
+            digest.update(repr((key, seen, key in self.errors)).encode())
+        return digest.hexdigest()
 
     def _entry(self, key: str) -> Entry:
         if key in self.errors:

@@ -237,12 +237,21 @@ def render(
     levels = [len(level) for level in frames[0]]
     raw = [store.frames(key)[np.concatenate(each)] for key, each in zip(keys, frames, strict=True)]
     shapes = sorted({clip.shape for clip in raw})
+    if len(shapes) == 1:
+        pixels = torch.from_numpy(np.stack(raw)).to(device)
+        out = _augment(pixels, policy, numbers, settings).contiguous()
+        return _levels(out, levels, settings)
     out = torch.empty(len(raw), sum(levels), 3, settings.size, settings.size, device=device)
     for shape in shapes:
         members = [i for i, clip in enumerate(raw) if clip.shape == shape]
         pixels = torch.from_numpy(np.stack([raw[i] for i in members])).to(device)
         out[members] = _augment(pixels, policy, numbers.of(members), settings)
-    split = torch.split(augment.normalize(out, settings.normalize).transpose(1, 2), levels, dim=2)
+    return _levels(out, levels, settings)
+
+
+def _levels(frames: Tensor, levels: list[int], settings: ViewSettings) -> Clip:
+    """(N, T, 3, S, S) in [0, 1] -> normalized, one (N, 3, T_level, S, S) per level."""
+    split = torch.split(augment.normalize(frames, settings.normalize).transpose(1, 2), levels, dim=2)
     return tuple(level.contiguous() for level in split)
 
 

@@ -63,7 +63,7 @@ def _affine(
         from torchvision.transforms.v2 import InterpolationMode, functional  # noqa: PLC0415
 
         amount, side = strength * sign, clips.shape[-1]
-        changed: Tensor = functional.affine_image(
+        return functional.affine_image(  # type: ignore[no-any-return]
             clips,
             angle=angle * amount,
             translate=[amount * share * side for share in shift],
@@ -72,7 +72,6 @@ def _affine(
             interpolation=InterpolationMode.BILINEAR,
             fill=_GRAY,
         )
-        return changed
 
     return apply
 
@@ -108,30 +107,26 @@ def _posterize(clips: Tensor, strength: float, sign: float) -> Tensor:
     """8 bits per channel down to 4."""
     from torchvision.transforms.v2 import functional  # noqa: PLC0415
 
-    changed: Tensor = functional.posterize_image(clips, 8 - round(4 * strength))
-    return changed
+    return functional.posterize_image(clips, 8 - round(4 * strength))  # type: ignore[no-any-return]  # torchvision has no types
 
 
 def _solarize(clips: Tensor, strength: float, sign: float) -> Tensor:
     """Inverts pixels from a threshold on, which falls from 1 to 0."""
     from torchvision.transforms.v2 import functional  # noqa: PLC0415
 
-    changed: Tensor = functional.solarize_image(clips, 1 - strength)
-    return changed
+    return functional.solarize_image(clips, 1 - strength)  # type: ignore[no-any-return]  # torchvision has no types
 
 
 def _autocontrast(clips: Tensor, strength: float, sign: float) -> Tensor:
     from torchvision.transforms.v2 import functional  # noqa: PLC0415
 
-    changed: Tensor = functional.autocontrast_image(clips)
-    return changed
+    return functional.autocontrast_image(clips)  # type: ignore[no-any-return]  # torchvision has no types
 
 
 def _equalize(clips: Tensor, strength: float, sign: float) -> Tensor:
     from torchvision.transforms.v2 import functional  # noqa: PLC0415
 
-    changed: Tensor = functional.equalize_image(clips)
-    return changed
+    return functional.equalize_image(clips)  # type: ignore[no-any-return]  # torchvision has no types
 
 
 OPERATIONS: dict[str, Operation] = {

@@ -63,7 +63,8 @@ class VideoListSet:
 
     def present(self) -> bool:
         """Whether the folder of the files and the lists are on this machine."""
-        needed = (self.entry.train, self.entry.test, self.entry.unlabeled, self.entry.validation)
+        entry = self.entry
+        needed = (entry.train, entry.test, entry.unlabeled, entry.validation, entry.boxes)
         return self.entry.root.is_dir() and all(path.is_file() for path in needed if path)
 
     def table(self) -> ClipTable:
@@ -134,6 +135,7 @@ class VideoListSet:
             "--unlabeled": entry.unlabeled,
             "--validation": entry.validation,
             "--classes": entry.classes,
+            "--boxes": entry.boxes,
         }
         given = "".join(f" {option} {path}" for option, path in options.items() if path)
         command = f"python -m bench data add {entry.name} --train {entry.train} --test {entry.test}{given}"

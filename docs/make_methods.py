@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import plugins
-from bench.method_facts import Facts, facts_of
+from bench.method_facts import Facts, facts_of, measured_how
 from methods.base import Method
 from methods.config import Choices, Span, tuning_ranges
 from methods.listed_apart import BOUNDS, NOT_IMPLEMENTABLE, Apart
@@ -78,7 +78,12 @@ def glance(facts: dict[str, Facts]) -> str:
                 needs or "–",
             )
         )
-    return table(header, rows)
+    how = measured_how()
+    if not how:
+        return table(header, rows)
+    times = ["time", *("–" if each.time is None else f"{each.time:.2f}" for each in facts.values())]
+    wider = [(*row[:7], time, *row[7:]) for row, time in zip([header, *rows], times, strict=True)]
+    return table(wider[0], wider[1:]) + f"\n\ntime: the cost, {how}."
 
 
 def shared() -> str:

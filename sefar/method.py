@@ -16,10 +16,12 @@ from methods import losses, mixing, ramps
 from methods.alignment import UniformAlignment
 from methods.base import BuildBackbone, Classifier, Head, LinearHead, Method, Progress, Source, Step, joint
 from methods.config import Choices, Count, Decay, Positive, Probability, Share, Weight
+from methods.draws import Draws
 from methods.thresholding import FixedThreshold, NoThreshold, Thresholding
 from sefar.model import FusionHead
+from sefar.passes import full_passes, random_layers, stochastic_passes
 from sefar.perturbation import Perturbation, perturb
-from sefar.regulation import AdaptiveRegulation, stochastic_passes
+from sefar.regulation import AdaptiveRegulation
 from sefar.sampling import DualLevel
 
 
@@ -128,14 +130,34 @@ class SeFAR(Method):
 
     @torch.no_grad()
     def teacher_predictions(self, weak: Clip, progress: Progress) -> Tensor:
-        """(K, U, C) probabilities of the teacher."""
-        teacher, passes = self.teacher, self.config.teacher_passes
+        """(K, U, C) probabilities of the teacher.
+
+        Where a layer beside the head's dropout is random (a backbone with dropout of its own), the K passes
+        go through the whole net; otherwise they share one pass up to the head's last layer.
+        """
+        teacher, passes, p = self.teacher, self.config.teacher_passes, self.config.dropout
         if passes == 1:
             return losses.probabilities(teacher(weak))[None]
+        if random_layers(teacher):
+            return full_passes(teacher, weak, p, passes, progress.draws)
         embedding = teacher.head.embed(teacher.features(weak))
-        return stochastic_passes(
-            embedding, teacher.head.classify, self.config.dropout, passes, progress.draws
-        )
+        return stochastic_passes(embedding, teacher.head.classify, p, passes, progress.draws)
+
+    def perturbed(self, strong: Clip, draws: Draws) -> Clip:
+        """The student's view with time disturbed inside its levels."""
+        return perturb(strong, self.config.perturbation, draws)
+
+    def drop_channels(self, clip: Clip, draws: Draws) -> Clip:
+        """The perturbed view without some of its color channels."""
+        return mixing.drop_channels(clip, self.config.channel_dropout, draws, "channels")
+
+    def partner(self, perturbed: Clip, strong: Clip, order: Tensor, draws: Draws) -> Clip:
+        """What each clip is mixed with: without channel dropout, as in the release."""
+        return tuple(x[order] for x in perturbed)
+
+    def mix_loss(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Squared error of the mixed clips' raw logits, as in the release."""
+        return mixing.mix_loss(logits, target, weight)
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         """One joint forward pass of the labeled, the strong and the mixed clips."""
@@ -146,13 +168,13 @@ class SeFAR(Method):
         label = probs.argmax(1)
         weight = self.thresholding(probs, batch.unlabeled_index, spread)
 
-        perturbed = perturb(batch.unlabeled["strong"], config.perturbation, draws)
-        strong = mixing.drop_channels(perturbed, config.channel_dropout, draws, "channels")
+        perturbed = self.perturbed(batch.unlabeled["strong"], draws)
+        strong = self.drop_channels(perturbed, draws)
         clips = [batch.labeled["labeled"], strong]
         share, order = draws.beta(config.beta, config.beta), draws.permutation(len(label)).to(label.device)
         mixing_on = config.mix != "off" and config.mix_weight > 0
         if mixing_on:
-            partner = tuple(x[order] for x in perturbed)  # without channel dropout, as in the release
+            partner = self.partner(perturbed, strong, order, draws)
             clips.append(mixing.tube_mix(strong, partner, share, self.patch, draws))
         labeled_z, strong_z, *mixed_z = joint(self.student, *clips)
 
@@ -165,7 +187,7 @@ class SeFAR(Method):
         }
         if mixing_on:
             target = mixing.blend(self._mix_target(probs, label, weight), share, order)
-            mix = mixing.mix_loss(mixed_z[0], target, mixing.blend(weight, share, order))
+            mix = self.mix_loss(mixed_z[0], target, mixing.blend(weight, share, order))
             terms["mix"] = scale * config.mix_weight * mix
         return Step(terms, pseudo_label=label, weight=weight)
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-
-from methods import losses
-from methods.draws import Draws
 
 
 def adaptive_weight(probability: Tensor, deviation: Tensor) -> Tensor:
@@ -40,26 +36,3 @@ class AdaptiveRegulation(nn.Module):
         probability, label = probs.max(1)
         deviation = torch.zeros_like(probs) if spread is None else spread
         return adaptive_weight(probability, deviation.gather(1, label[:, None])[:, 0])
-
-
-def stochastic_passes(
-    embedding: Tensor, classify: Callable[[Tensor], Tensor], p: float, passes: int, draws: Draws
-) -> Tensor:
-    """Probabilities of `passes` dropout draws on one embedding.
-
-    Dropout before the last linear layer is the teacher's only randomness, so one pass through backbone
-    and fusion and K through the classifier have the distribution of K full passes, at 1/K of the cost.
-
-    Args:
-        embedding: (U, E) input of the head's dropout.
-        classify: (N, E) -> (N, C) logits.
-        p: dropout probability.
-        passes: K.
-        draws: source of the masks.
-
-    Returns:
-        (K, U, C) probabilities.
-    """
-    masks = draws.dropout((passes, *embedding.shape), p, "teacher").to(embedding)
-    logits = classify((embedding * masks).flatten(0, 1))
-    return torch.unflatten(losses.probabilities(logits), 0, (passes, embedding.shape[0]))

@@ -115,9 +115,12 @@ def test_measured_times_are_shown_where_there_are_any(monkeypatch: pytest.Monkey
     monkeypatch.setattr(method_facts, "measured", lambda: {"fixmatch": 2.125})
     rows = listing(["fixmatch", "supervised"], load)
     assert [row["cost_measured"] for row in rows[:2]] == [2.125, None]
+    how = {"date": "2026-02-03", "labeled_clips": 8, "threads": 1, "rounds": 30}
+    monkeypatch.setattr(method_facts, "_measurement", lambda: {"settings": how})
     lines = as_text(rows).splitlines()
     assert "time" in lines[0]
     assert "2.12" in lines[1]
+    assert "measured on 2026-02-03 with the small net (8 labeled" in "\n".join(lines)
 
 
 def test_ls_methods_knows_all_methods(bench: Any) -> None:

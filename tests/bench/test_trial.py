@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from bench import store, trial
+from bench import code_hash, store, trial
+from bench.experiment import Experiment
 from bench.plan import Choice, plan_section
 from bench.spec import TrialSpec
 from bench.store import TrialFolder
 from bench.suite import load_suite
-from bench.train import State
+from datasets.clip_cache import ClipCache
 from datasets.synthgym import SynthGymTiny
+from datasets.types import Batch
+from methods.base import Progress, Step
 from methods.fixmatch import FixMatch
 
 
@@ -40,9 +43,9 @@ def _interrupted(spec: TrialSpec, folder: TrialFolder, at: int, monkeypatch: pyt
     """Runs a trial that checkpoints at every step until the power goes after step `at`."""
     look = trial._Saver.look
 
-    def cut(self: trial._Saver, state: State, best: trial._Best) -> None:
-        look(self, state, best)
-        if state.step == at:
+    def cut(self: trial._Saver, experiment: Experiment) -> None:
+        look(self, experiment)
+        if experiment.state.step == at:
             raise PowerCut
 
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
@@ -89,14 +92,14 @@ def test_a_checkpoint_that_cannot_be_trusted_is_not_used(
 
 
 def test_the_position_of_an_unlabeled_clip_does_not_tell_its_class(spec: TrialSpec) -> None:
-    scene = trial.prepare_scene(spec)
+    scene, _ = trial.prepare_scene(spec)
     labels = np.array([clip.label for clip in scene.split.unlabeled])
     positions = np.arange(len(labels))
     # Chance is 1 in 12; splits are sorted by name, and sorted names of the rendered clips repeat the classes.
     assert (positions % 12 == labels).mean() < 0.25
     blocks = positions * 12 // len(labels)
     assert max((blocks[labels == c] == b).mean() for c in range(12) for b in range(12)) < 0.75
-    again = trial.prepare_scene(spec)
+    again, _ = trial.prepare_scene(spec)
     assert again.split.unlabeled == scene.split.unlabeled
 
 
@@ -108,3 +111,58 @@ def test_predictions_that_are_not_finite_are_a_failure_not_a_score(
     record = trial.run_trial(spec, TrialFolder(tmp_path / "nan"))
     assert (record["status"], record["kind"]) == ("failed", "diverged")
     assert "fixmatch" in record["message"]
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_with_term_step_and_method(
+    spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = 5  # the third step after the warm-up
+    original = FixMatch.step
+
+    def spoiled(self: FixMatch, batch: Batch, progress: Progress) -> Step:
+        made = original(self, batch, progress)
+        factor = float("inf") if progress.step == first else 1.0
+        return Step({**made.losses, "unsupervised": factor + made.losses["unsupervised"]})
+
+    monkeypatch.setattr(FixMatch, "step", spoiled)
+    record = trial.run_trial(spec, TrialFolder(tmp_path / "inf"))
+    assert (record["status"], record["kind"]) == ("failed", "diverged")
+    for part in ("loss term 'unsupervised'", "method 'fixmatch'", f"step {first}"):
+        assert part in record["message"]
+
+
+def test_what_decodes_and_splits_is_pinned_by_content_not_by_code() -> None:
+    used = set(code_hash.hashed_modules("methods.fixmatch", "bench.backbones.shiftnet"))
+    assert {"bench.experiment", "bench.train", "datasets.augment", "methods.thresholding"} <= used
+    pinned = ("datasets.clip", "datasets.splits", "datasets.video_io", "datasets.synthgym", "bench.trial")
+    assert [name for name in used if name.startswith(pinned)] == []
+
+
+def test_the_record_tells_other_content_and_ignores_where_it_lies(spec: TrialSpec, tmp_path: Path) -> None:
+    clips = SynthGymTiny().table().clips()
+    keys = [clip.key for clip in clips[:6]]
+    cache = ClipCache.open(clips, spec.data, spec.protocol.short_side, progress=False)
+    first = cache.content_hash(keys)
+    elsewhere = ClipCache.open(clips[:6], spec.data, spec.protocol.short_side, home=tmp_path, progress=False)
+    assert elsewhere.content_hash(keys[::-1]) == first
+    assert cache.content_hash(keys[:5]) != first
+    entry = cache._entries[keys[0]]
+    cache._entries = {**cache._entries, keys[0]: entry._replace(sha256="0" * 64)}
+    assert cache.content_hash(keys) != first
+
+
+def test_unfilled_memory_changes_no_bit(
+    spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = trial.run_trial(spec, TrialFolder(tmp_path / "plain"))
+    assert plain["train_cpu_seconds"] > 0 and plain["peak_memory_mib"] > 50 and plain["energy_joules"] is None
+    determinism = trial.set_determinism
+
+    def filled(of: TrialSpec) -> None:
+        determinism(of)
+        monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+
+    monkeypatch.setattr(trial, "set_determinism", filled)
+    trial.run_trial(spec, TrialFolder(tmp_path / "filled"))
+    for name in (store.PREDICTIONS, store.METRICS):
+        assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "filled" / name).read_bytes()

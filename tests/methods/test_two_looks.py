@@ -16,6 +16,7 @@ from datasets.types import Batch, Clip, TaskInfo
 from methods import soft_losses, vat
 from methods.base import Method, Progress
 from methods.draws import Draws
+from methods.mean_teacher import MeanTeacher
 from methods.passes import frozen_statistics, repeatable
 from methods.pi_model import PiModel
 from methods.prediction_memory import PredictionMemory
@@ -173,6 +174,19 @@ def test_both_branches_of_the_pi_model_learn_unless_the_first_is_held(
 ) -> None:
     assert _gradients_of_views(_build(PiModel), monkeypatch) == [True, True]
     assert _gradients_of_views(_build(PiModel, gradient="second"), monkeypatch) == [False, True]
+
+
+def test_the_consistency_of_mean_teacher_teaches_the_student_and_it_alone() -> None:
+    """A public code base overwrites the student's logits by the teacher's: no gradient at all."""
+    method = _build(MeanTeacher, ramp=0.0, ema_decay=0.9)
+    with torch.no_grad():
+        for weight in method.teacher.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    loss = method.step(_batch(), _progress()).losses["unsupervised"]
+    assert float(loss.detach()) > 0
+    loss.backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in method.student.head.parameters())
+    assert all(p.grad is None for p in method.teacher.parameters())
 
 
 def test_the_pi_model_shows_two_weak_views_of_other_frames() -> None:

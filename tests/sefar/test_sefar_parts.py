@@ -16,7 +16,8 @@ from methods.config import build
 from methods.draws import Draws
 from sefar.method import SeFAR
 from sefar.model import FusionHead
-from sefar.regulation import AdaptiveRegulation, adaptive_weight, stochastic_passes
+from sefar.passes import stochastic_passes
+from sefar.regulation import AdaptiveRegulation, adaptive_weight
 
 TASK = TaskInfo(classes=3, labeled=2, unlabeled=5, class_counts=(1, 1, 0), frames=8)
 PROBABILITY = st.floats(0, 1)

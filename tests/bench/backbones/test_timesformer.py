@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from bench.backbones import timesformer, vit_weights
 from bench.backbones.timesformer import TimeSformer
+from bench.experiment import build_backbone
 from bench.spec import Net
-from bench.trial import build_backbone
 from datasets.errors import UserError
 
 D, HEADS, DEPTH, SIDE = 192, 3, 4, 32
