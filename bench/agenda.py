@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench import plugins, readers
+from bench.failures import INFRASTRUCTURE
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, without_bound
-from bench.store import LOST_WORKER, RunFolder, TrialFolder
+from bench.store import RunFolder, TrialFolder
 from bench.suite import Entry, LoadedSuite, Section
-from bench.trial import trial_code_hash
+from bench.trial_code import trial_code_hash
 from datasets.errors import UserError, unknown_name
 
 State = Literal["done", "stale", "failed", "missing"]
@@ -32,7 +33,8 @@ class Held:
 class Agenda:
     """Trials to run, what to tell about them, sections that wait, and data sets that are missing.
 
-    `absent` maps a data set to the command that adds it.  `unbound` are data sets whose bound is left out,
+    `present` are the real data sets that are here; `absent` maps one that is not to the command that adds it.
+    `unbound` are data sets whose bound is left out,
     since not all of their labels are known.
     """
 
@@ -40,6 +42,7 @@ class Agenda:
     banner: tuple[str, ...] = ()
     held: tuple[Held, ...] = ()
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    present: tuple[str, ...] = ()
     unbound: tuple[str, ...] = ()
 
 
@@ -79,7 +82,14 @@ def make_agenda(
         embedded = embedded or (section.embedded and bool(planned) and choice.data is None)
         trials += planned
     banner = _banner(here, device) if embedded and real else ()
-    return Agenda(tuple(trials), banner, tuple(held), {} if choice.data else _absent(loaded), tuple(unbound))
+    return Agenda(
+        tuple(trials),
+        banner,
+        tuple(held),
+        {} if choice.data else _absent(loaded),
+        () if choice.data else _present(loaded),
+        tuple(unbound),
+    )
 
 
 def extended(loaded: LoadedSuite, methods: Iterable[str]) -> LoadedSuite:
@@ -102,11 +112,12 @@ def extended(loaded: LoadedSuite, methods: Iterable[str]) -> LoadedSuite:
 
 def survey(trials: Sequence[PlannedTrial], run: RunFolder) -> dict[str, State]:
     """The state of every trial, by trial id."""
-    code: dict[tuple[str, str, str], str] = {}
+    code: dict[tuple[str, str, int], str] = {}
     states: dict[str, State] = {}
     for trial in trials:
         spec = trial.spec
-        parts = (spec.method, spec.backbone.name, spec.data)
+        looks = spec.protocol.evaluation.views * spec.protocol.evaluation.crops
+        parts = (spec.method, spec.backbone.name, looks)
         if parts not in code:
             code[parts] = trial_code_hash(spec)
         states[spec.id] = _state(run.trial(spec.id), code[parts])
@@ -118,7 +129,7 @@ def _state(folder: TrialFolder, code: str) -> State:
     if done is not None:
         return "done" if done.get("code_hash") == code else "stale"
     failed = folder.failed()
-    if failed is None or failed.get("kind") == LOST_WORKER or failed.get("code_hash") != code:
+    if failed is None or failed.get("kind") in INFRASTRUCTURE or failed.get("code_hash") != code:
         return "missing"
     return "failed"
 
@@ -184,6 +195,11 @@ def _absent(loaded: LoadedSuite) -> dict[str, str]:
     for section in loaded.suite.sections.values():
         found.update({name: how_to_add(name) for name, here in presence(section).items() if not here})
     return found
+
+
+def _present(loaded: LoadedSuite) -> tuple[str, ...]:
+    real = [section for section in loaded.suite.sections.values() if not section.embedded]
+    return tuple(dict.fromkeys(name for each in real for name, here in presence(each).items() if here))
 
 
 def how_to_add(name: str) -> str:

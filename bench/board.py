@@ -23,6 +23,7 @@ from bench.stats import (
 )
 from bench.stats.checks import Floats
 from bench.suite import Entry, Section, Suite
+from datasets.audit import AuditFinding
 from datasets.errors import UserError, unknown_name
 
 RANKED = ("competitor", "baseline")
@@ -93,6 +94,7 @@ class Board:
         references: shown, in no family.
         seeds: the seeds on which the ranked rows are compared.
         barred: how many finished trials were kept off, by reason.
+        findings: what an audit found of its data set: accepted leaks, flaws, notes.
     """
 
     section: str
@@ -108,6 +110,7 @@ class Board:
     seeds: tuple[int, ...]
     families: Families | None
     barred: Mapping[str, int]
+    findings: tuple[AuditFinding, ...] = ()
 
     @property
     def cell(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -40,7 +41,7 @@ def invoke(arguments: Sequence[str]) -> int:
     from bench.commands import app
     from datasets.errors import UserError
 
-    before = _stop_on_sigterm()
+    before = _stop_on_signals()
     try:
         status = get_command(app).main(list(arguments), prog_name=_program(), standalone_mode=False)
         if status == exit_codes.INTERRUPTED:  # Typer's answer to Ctrl-C
@@ -54,8 +55,8 @@ def invoke(arguments: Sequence[str]) -> int:
     except Exception as error:  # the boundary of the program
         return _unexpected(error)
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def foreign_datasets() -> str:
@@ -103,12 +104,15 @@ def _unexpected(error: Exception) -> int:
     return exit_codes.OUR_FAULT
 
 
-def _stop_on_sigterm() -> Any:
-    """A batch system's SIGTERM stops like Ctrl-C; only a main thread may say so."""
-    try:
-        return signal.signal(signal.SIGTERM, _interrupt)
-    except ValueError:
-        return None
+def _stop_on_signals() -> dict[int, Any]:
+    """A batch system's SIGTERM and SIGUSR1 stop like Ctrl-C; only a main thread may say so."""
+    before: dict[int, Any] = {}
+    with contextlib.suppress(ValueError):
+        for name in ("SIGTERM", "SIGUSR1"):
+            number = getattr(signal, name, None)
+            if number is not None:
+                before[number] = signal.signal(number, _interrupt)
+    return before
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

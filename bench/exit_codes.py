@@ -13,7 +13,7 @@ MEANING = {
     USER_ERROR: "something given was wrong (an option, a name, a file, a full disk); nothing was lost",
     OUR_FAULT: "a fault of this program; the message says where its traceback is",
     FINDINGS: "finished, but trials failed or a check found something",
-    INTERRUPTED: "stopped by Ctrl-C or SIGTERM; what was finished is kept, the same command goes on",
+    INTERRUPTED: "stopped by Ctrl-C, SIGTERM or SIGUSR1; what was finished is kept, the same command goes on",
 }
 """The table that `--help` prints."""
 

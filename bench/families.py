@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -35,15 +36,13 @@ class Comparison:
         b: index of the other.
         family: "A" or "B".
         size: number of tests in the family.
+        alpha: level of the family.
+        margin: half-width of the region of practical equivalence, as a fraction; 0 for none.
         estimate: the paired difference over the common seeds.
         low: lower end of its 95 % interval (of this comparison alone); None where no claim is made.
         high: upper end.
         p: raw p; None where no claim is made.
         adjusted_p: Holm-adjusted p; None where no claim is made.
-        detectable: the difference found with 80 % power at α, were this the only test.
-        detectable_in_family: the same at α / size, the strictest step of Holm.
-        equivalent: whether the 90 % interval lies in the region of practical equivalence.
-        seeds_needed: seeds that would find `EFFECT` with 80 % power at α / size; None for more than 1000.
         test: the test behind it, of the pair in index order; None with too few seeds.
     """
 
@@ -51,20 +50,40 @@ class Comparison:
     b: int
     family: str
     size: int
+    alpha: float
+    margin: float
     estimate: float
     low: float | None = None
     high: float | None = None
     p: float | None = None
     adjusted_p: float | None = None
-    detectable: float | None = None
-    detectable_in_family: float | None = None
-    equivalent: bool | None = None
-    seeds_needed: int | None = None
     test: TTest | None = None
 
     def significant(self, alpha: float) -> bool:
         """Whether the adjusted p is at most α."""
         return self.adjusted_p is not None and self.adjusted_p <= alpha
+
+    @cached_property
+    def detectable(self) -> float | None:
+        """The difference found with 80 % power at α, were this the only test; None without a claim."""
+        return None if self.test is None else detectable_difference(self.test.se, self.test.df, self.alpha)
+
+    @cached_property
+    def detectable_in_family(self) -> float | None:
+        """The same at α / size, the strictest step of Holm."""
+        if self.test is None:
+            return None
+        return detectable_difference(self.test.se, self.test.df, self.alpha / self.size)
+
+    @cached_property
+    def equivalent(self) -> bool | None:
+        """Whether the 90 % interval lies in the region of practical equivalence."""
+        return equivalent(self.test, self.margin) if self.test is not None and self.margin > 0 else None
+
+    @cached_property
+    def seeds_needed(self) -> int | None:
+        """Seeds that would find `EFFECT` with 80 % power at α / size; None for more than 1000."""
+        return None if self.test is None else _seeds_needed(self.test, self.alpha / self.size)
 
 
 EFFECT = 0.05
@@ -195,33 +214,26 @@ def _comparison(
     margin: float,
 ) -> Comparison:
     i, j = key
-    if test is None:
-        return Comparison(a=i, b=j, family=family, size=size, estimate=float(means[i] - means[j]))
     return Comparison(
         a=i,
         b=j,
         family=family,
         size=size,
-        estimate=test.estimate,
-        low=test.low,
-        high=test.high,
-        p=test.p,
+        alpha=alpha,
+        margin=margin,
+        estimate=float(means[i] - means[j]) if test is None else test.estimate,
+        low=test.low if test else None,
+        high=test.high if test else None,
+        p=test.p if test else None,
         adjusted_p=adjusted_p,
-        detectable=detectable_difference(test.se, test.df, alpha),
-        detectable_in_family=detectable_difference(test.se, test.df, alpha / size),
-        equivalent=equivalent(test, margin) if margin > 0 else None,
-        seeds_needed=_seeds_needed(test, alpha / size) if family == "B" else None,
         test=test,
     )
 
 
 def _seeds_needed(test: TTest, alpha: float) -> int | None:
-    if (
-        not isinstance(test, PairTest)
-        or test.se is None
-        or not test.seed_variance
-        or test.clip_variance is None
-    ):
+    if not isinstance(test, PairTest) or test.se is None:
+        return None
+    if not test.seed_variance or test.clip_variance is None:
         return None
     return seeds_for_effect(
         EFFECT,
@@ -235,19 +247,11 @@ def _seeds_needed(test: TTest, alpha: float) -> int | None:
 
 def _turned(c: Comparison) -> Comparison:
     """The same comparison seen from the other side."""
-    return Comparison(
+    return replace(
+        c,
         a=c.b,
         b=c.a,
-        family=c.family,
-        size=c.size,
         estimate=-c.estimate + 0.0,  # + 0.0: never a negative zero
         low=None if c.high is None else -c.high,
         high=None if c.low is None else -c.low,
-        p=c.p,
-        adjusted_p=c.adjusted_p,
-        detectable=c.detectable,
-        detectable_in_family=c.detectable_in_family,
-        equivalent=c.equivalent,
-        seeds_needed=c.seeds_needed,
-        test=c.test,
     )

@@ -14,7 +14,7 @@ from bench import plugins
 from bench.spec import Frozen, Labels, Protocol, TrialSpec
 from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_seeds
 from datasets.errors import UserError, unknown_name
-from datasets.splits import make_split, nameless
+from datasets.splits import make_split, nameless, small_classes
 from methods.config import build
 
 OWN_LABELS = 4
@@ -45,6 +45,7 @@ class Choice:
     their entries but a bound; the baseline comes along.
     `data`: data sets; a registered set that the suite does not name runs the embedded section's recipe.
     `limit_steps` cuts every budget and bars the trials from leaderboards.
+    `allow_empty_classes`: where classes have fewer clips than labels asked for, they are taken as they are.
     """
 
     methods: Sequence[str] | None = None
@@ -52,12 +53,13 @@ class Choice:
     seeds: tuple[int, ...] | None = None
     full: bool = False
     limit_steps: int | None = None
+    allow_empty_classes: bool = False
 
 
 @cache
-def split_hash(data: str, labels: Labels, seed: int) -> str:
+def split_hash(data: str, labels: Labels, seed: int, allow_empty_classes: bool = False) -> str:
     """Hash of the split of a cell and seed."""
-    return make_split(plugins.dataset(data).table(), labels, seed).hash
+    return make_split(plugins.dataset(data).table(), labels, seed, allow_empty_classes).hash
 
 
 def presence(section: Section) -> dict[str, bool]:
@@ -87,7 +89,16 @@ def plan_section(
             if entry.role == "bound" and not labels_known(data):
                 continue
             for seed in seeds:
-                spec = trial_spec(section, entry, loaded.tuned_entry(entry.label), data, labels, seed, device)
+                spec = trial_spec(
+                    section,
+                    entry,
+                    loaded.tuned_entry(entry.label),
+                    data,
+                    labels,
+                    seed,
+                    device,
+                    allow_empty_classes=choice.allow_empty_classes,
+                )
                 if choice.limit_steps:
                     spec = limited(spec, choice.limit_steps)
                 trials.append(
@@ -124,27 +135,33 @@ def trial_spec(
     seed: int,
     device: str | None = None,
     scored_on: str = "test",
+    allow_empty_classes: bool = False,
 ) -> TrialSpec:
     """The specification of one entry on one cell with one seed.
 
     Settings come from, each overriding the one before: the method's defaults, the section's `shared`, the
-    entry, the tuned file.
+    entry, the tuned file.  `allow_empty_classes` becomes part of a trial only where it makes a difference.
+
+    Raises:
+        UserError: for settings that the method does not have, or a split that cannot be drawn.
     """
     cls = plugins.method_class(entry.method)
     values = {**section.shared, **entry.config, **tuned.config}
     config = build(cls.Config, values, f"entry '{entry.label}' (method '{entry.method}')")
     budget = "all" if entry.role == "bound" else labels
+    allowed = allow_empty_classes and bool(small_classes(plugins.dataset(data).table(), budget))
     return TrialSpec(
         method=entry.method,
         config=dataclasses.asdict(config),
         data=data,
         labels=budget,
-        split_hash=split_hash(data, budget, seed),
+        split_hash=split_hash(data, budget, seed, allowed),
         seed=seed,
         backbone=entry.backbone or section.backbone,
         protocol=_protocol(section.protocol, entry, tuned, section.steps(data, labels)),
         device="cuda" if (device or default_device()) == "cuda" else "cpu",
         scored_on="validation" if scored_on == "validation" else "test",
+        allow_empty_classes=allowed,
     )
 
 

@@ -157,6 +157,16 @@ def backbones() -> Registry:
     return _registries()["backbones"]
 
 
+def origins_of(method: str, data: str, backbone: str) -> dict[str, str]:
+    """Where the code of a trial's plugins comes from: foreign code has its name here."""
+    registries = _registries()
+    return {
+        "method": registries["methods"].origins.get(method, ""),
+        "data": registries["datasets"].origins.get(data, "added on this machine"),
+        "backbone": registries["backbones"].origins.get(backbone, ""),
+    }
+
+
 def method_class(name: str, where: str = "") -> type[Method]:
     """The class of a method.
 

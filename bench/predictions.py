@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -48,24 +51,51 @@ class Predictions:
         return np.asarray(self.predicted == self.label, dtype=np.bool_)
 
 
-def read_predictions(path: Path) -> Predictions:
+@dataclass
+class Texts:
+    """Columns of texts that were read before: all trials of a board have the same clips, hence one tuple."""
+
+    most: int = 64
+    _known: OrderedDict[bytes, tuple[str, ...]] = field(default_factory=OrderedDict)
+
+    def of(self, column: pa.ChunkedArray) -> tuple[str, ...]:
+        """The texts of a column without empty cells."""
+        array = column.cast(pa.string()).combine_chunks()
+        found = hashlib.sha256()
+        for buffer in array.buffers():
+            found.update(b"-" if buffer is None else memoryview(buffer))
+        key = found.digest() + len(array).to_bytes(8)
+        if key not in self._known:
+            self._known[key] = tuple(array.to_pylist())
+            if len(self._known) > self.most:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return self._known[key]
+
+
+def read_predictions(path: Path, texts: Texts | None = None) -> Predictions:
     """Reads the predictions of one trial.
+
+    Args:
+        path: the Parquet file.
+        texts: columns of texts of earlier files, for whoever reads many.
 
     Raises:
         UserError: naming the file, and the row and its clip, for a file that is no Parquet, a missing
             column, an empty cell, a clip that occurs twice, a class or probability that cannot be.
     """
     table = _table(path)
-    errors: list[str | None] = table["error"].to_pylist()
+    texts = texts or Texts()
+    unread = pc.not_equal(pc.fill_null(table["error"].cast(pa.string()), ""), "")
     found = Predictions(
-        clips=tuple(table["clip"].to_pylist()),
-        groups=tuple(table["group"].to_pylist()),
+        clips=texts.of(table["clip"]),
+        groups=texts.of(table["group"]),
         label=_whole(table, "label", path),
         predicted=_whole(table, "predicted", path),
         rank=_whole(table, "rank", path),
         nll=_real(table, "nll", path),
         confidence=_real(table, "confidence", path),
-        decoded=np.array([not error for error in errors], dtype=np.bool_),
+        decoded=~np.asarray(unread.to_numpy(), dtype=np.bool_),
     )
     check(found, path)
     return found

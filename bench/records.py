@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +16,12 @@ from pydantic import ValidationError
 
 from bench.metrics import all_metrics
 from bench.plan import PlannedTrial
-from bench.predictions import CURE, Predictions, read_predictions
+from bench.predictions import CURE, Predictions, Texts, read_predictions
+from bench.schema import check_schema
 from bench.spec import TrialSpec
-from bench.store import DONE, PREDICTIONS, RunFolder, TrialFolder
+from bench.store import DONE, METRICS, PREDICTIONS, RunFolder, TrialFolder
+from bench.training_log import TrainingLog, read_log
+from datasets.audit import AuditFinding
 from datasets.errors import UserError
 
 PLAN = "plan.json"
@@ -70,6 +74,16 @@ class Record:
     metrics: Mapping[str, float] = field(default_factory=dict)
     folder: TrialFolder | None = None
 
+    @cached_property
+    def log(self) -> TrainingLog | None:
+        """Its metrics log; None where it is not finished or kept none.
+
+        Raises:
+            UserError: for a damaged log.
+        """
+        path = self.folder.path / METRICS if self.done and self.folder else None
+        return read_log(path) if path is not None and path.is_file() else None
+
     @property
     def classes(self) -> int:
         """Number of classes of the task, as the trial recorded it, or as its predictions show."""
@@ -99,12 +113,14 @@ class Run:
 
     `banner`: what the run said of itself.  `absent`: data sets that were not on the machine, with the
     command that adds each.  `classes`: names of the classes of its data sets, as far as the plan has them.
+    `audit`: by data set, what boards on it must say of leaks and flaws.
     """
 
     records: tuple[Record, ...]
     banner: tuple[str, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    audit: Mapping[str, tuple[AuditFinding, ...]] = field(default_factory=dict)
 
     def class_names(self, data: str, number: int) -> tuple[str, ...]:
         """`number` names of classes, made up where the plan does not know them."""
@@ -124,12 +140,13 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
             for one place, or for predictions that are damaged or contradict their record.
     """
     path = run.path / PLAN
-    plan = _read_plan(path)
+    plan = read_plan(path)
     if suite is not None and plan.get("suite", suite) != suite:
         raise UserError(
             f"{path}: is the plan of suite '{plan['suite']}', not of '{suite}'; records of different suites "
             "are never mixed: name that suite with --suite, or another folder with --out."
         )
+    check_schema(plan, path)
     trials: list[PlannedTrial] = []
     places: set[tuple[str, str, str, int]] = set()
     for position, item in enumerate(plan["trials"]):
@@ -139,15 +156,31 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
             raise UserError(f"{path}: trials.{position} plans '{planned.line}' a second time; plan again.")
         places.add(place)
         trials.append(planned)
+    return run_of(read_records(trials, run), plan)
+
+
+def run_of(records: tuple[Record, ...], plan: Mapping[str, Any]) -> Run:
+    """The records with what a plan says beside its trials."""
     banner = plan.get("banner") or ()
     lines = (banner,) if isinstance(banner, str) else tuple(str(line) for line in banner)
     absent, classes = plan.get("absent"), plan.get("classes")
     return Run(
-        read_records(trials, run),
+        records,
         lines,
         dict(sorted(absent.items())) if isinstance(absent, dict) else {},
         {name: tuple(map(str, c)) for name, c in classes.items()} if isinstance(classes, dict) else {},
+        _audit(plan.get("audit"), path),
     )
+
+
+def _audit(stored: Any, path: Path) -> dict[str, tuple[AuditFinding, ...]]:
+    try:
+        return {
+            name: tuple(AuditFinding(**{**each, "examples": tuple(each["examples"])}) for each in findings)
+            for name, findings in (stored or {}).items()
+        }
+    except (TypeError, KeyError, AttributeError):
+        raise UserError(f"{path}: 'audit' is not understood; run the same command again.") from None
 
 
 def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record, ...]:
@@ -156,7 +189,7 @@ def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record
     Raises:
         UserError: for predictions that are damaged or contradict their record.
     """
-    lists: dict[str, tuple[ClipList, NDArray[np.intp]]] = {}
+    lists = _Lists()
     read: dict[str, Record] = {}
     records = []
     for planned in trials:
@@ -167,7 +200,12 @@ def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record
     return tuple(records)
 
 
-def _read_plan(path: Path) -> dict[str, Any]:
+def read_plan(path: Path) -> dict[str, Any]:
+    """The plan of a run folder.
+
+    Raises:
+        UserError: where there is none, or it is not readable.
+    """
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -191,9 +229,7 @@ def _planned(item: Any, place: str) -> PlannedTrial:
         raise UserError(f"{place}.{name}: {first['msg']}; run the same command again.") from error
 
 
-def _record(
-    planned: PlannedTrial, folder: TrialFolder, lists: dict[str, tuple[ClipList, NDArray[np.intp]]]
-) -> Record:
+def _record(planned: PlannedTrial, folder: TrialFolder, lists: _Lists) -> Record:
     done = folder.done()
     if done is None:
         failed = folder.failed()
@@ -209,8 +245,8 @@ def _record(
             f"{planned.spec.id}; records of different trials are never mixed: delete the folder and run the "
             "same command again."
         )
-    found = read_predictions(folder.path / PREDICTIONS)
-    scored, order = _clip_list(found, lists)
+    found = read_predictions(folder.path / PREDICTIONS, lists.texts)
+    scored, order = lists.of(found)
     correct = found.correct[order]
     stated = done.get("metrics", {}).get("top1")
     if stated is None or abs(stated - correct.mean()) > AGREEMENT:
@@ -237,21 +273,28 @@ def _record(
     return replace(record, metrics=all_metrics(found, record.classes))
 
 
-def _clip_list(
-    found: Predictions, lists: dict[str, tuple[ClipList, NDArray[np.intp]]]
-) -> tuple[ClipList, NDArray[np.intp]]:
-    """The clip list of a table and the order that sorts its rows by key; equal lists are one object."""
-    clips, groups, labels = found.clips, found.groups, found.label
-    raw = _digest(clips, groups, labels)
-    if raw not in lists:
-        order = np.array(sorted(range(len(clips)), key=clips.__getitem__), dtype=np.intp)
-        keys, videos = [clips[i] for i in order], [groups[i] for i in order]
-        digest = _digest(keys, videos, labels[order])
-        if digest not in lists:
-            made = ClipList(tuple(keys), labels[order], tuple(videos), digest)
-            lists[digest] = (made, np.arange(len(keys), dtype=np.intp))
-        lists[raw] = (lists[digest][0], order)
-    return lists[raw]
+@dataclass
+class _Lists:
+    """The clip lists of the trials read so far; equal lists are one object."""
+
+    texts: Texts = field(default_factory=Texts)
+    _by_file: dict[_Rows, tuple[ClipList, NDArray[np.intp]]] = field(default_factory=dict)
+    _by_digest: dict[str, ClipList] = field(default_factory=dict)
+
+    def of(self, found: Predictions) -> tuple[ClipList, NDArray[np.intp]]:
+        """The clip list of a table and the order that sorts its rows by key."""
+        rows = (found.clips, found.groups, found.label.tobytes())
+        if rows not in self._by_file:
+            order = np.array(sorted(range(len(found.clips)), key=found.clips.__getitem__), dtype=np.intp)
+            keys, videos = (tuple(texts[i] for i in order) for texts in (found.clips, found.groups))
+            digest = _digest(keys, videos, found.label[order])
+            made = ClipList(keys, found.label[order], videos, digest)
+            self._by_file[rows] = (self._by_digest.setdefault(digest, made), order)
+        return self._by_file[rows]
+
+
+_Rows = tuple[tuple[str, ...], tuple[str, ...], bytes]
+"""Clips, source videos and labels in the order of a file."""
 
 
 def _digest(clips: Sequence[str], groups: Sequence[str], labels: NDArray[np.int64]) -> str:

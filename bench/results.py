@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from bench.metrics import MEANING
 from bench.plan import PlannedTrial
-from bench.records import Record, Run, Status, read_records
+from bench.records import PLAN, Record, Run, Status, read_plan, read_records, run_of
 from bench.render.results_csv import COLUMNS, COST_ENDINGS
 from bench.spec import TrialSpec
 from bench.store import SPEC, RunFolder
@@ -123,6 +123,8 @@ def _metric(name: str, text: str, place: str) -> float:
 def load_results(path: Path, run: RunFolder) -> Run:
     """The records of the trials that a results table names, from their folders.
 
+    Names of classes, and what the run said of itself, come from its plan where it still has one.
+
     Raises:
         UserError: as `read_results` and `load_run`; for a trial without a specification in this run folder;
             or where a row says another result, code or split than the folder.
@@ -132,7 +134,8 @@ def load_results(path: Path, run: RunFolder) -> Run:
     records = read_records(planned, run)
     for row, record in zip(rows, records, strict=True):
         _check_against(row, record, path)
-    return Run(records)
+    notes = run.path / PLAN
+    return run_of(records, read_plan(notes) if notes.is_file() else {})
 
 
 def _planned(row: ResultRow, path: Path, run: RunFolder) -> PlannedTrial:

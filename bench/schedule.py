@@ -23,10 +23,12 @@ from typing import Any
 import numpy as np
 import psutil
 
+from bench.failures import INFRASTRUCTURE
 from bench.plan import PlannedTrial
+from bench.preemption import Preempted
 from bench.spec import TrialSpec
 from bench.store import RunFolder, TrialFolder
-from bench.trial import lost_record, run_trial
+from bench.trial import Manner, lost_record, run_trial
 from datasets.errors import UserError
 from methods.config import Choices, Span
 
@@ -56,6 +58,9 @@ SOCKET_ROOM = 33
 
 CONNECT_SECONDS = 10.0
 
+SAVE_SECONDS = 15.0
+"""Workers of a run that is stopped get so long to write their checkpoints."""
+
 FOLDER_PREFIX = "sefar-ray-"
 
 
@@ -64,12 +69,15 @@ class Settings:
     """How many trials at once and what each gets; None is decided from the machine and the protocol.
 
     `address`: of a running Ray cluster, or "auto"; None starts Ray on this machine for this run.
+    `max_retries`: further attempts after a failure of the machine.  `trial_timeout`: seconds per attempt.
     """
 
     max_concurrent: int | None = None
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
     address: str | None = None
+    max_retries: int = 2
+    trial_timeout: float | None = None
 
 
 @dataclass
@@ -78,6 +86,10 @@ class Outcome:
 
     done: int = 0
     failed: int = 0
+
+
+class MachineError(Exception):
+    """A trial failed for a reason of the machine, so Tune shall try it again."""
 
 
 class _Halt(BaseException):
@@ -112,10 +124,10 @@ class _Board:
         return self._count(trial_id, record)
 
     def lost(self, trial_id: str) -> None:
-        """Files that a worker died, twice, without a word."""
+        """Reads what the last attempt filed; files that its worker died where it left nothing."""
         planned = self.planned[trial_id]
         folder = self.run.trial(trial_id)
-        self._count(trial_id, folder.done() or lost_record(planned.spec, folder))
+        self._count(trial_id, folder.done() or folder.failed() or lost_record(planned.spec, folder))
 
     def _count(self, trial_id: str, record: Mapping[str, Any]) -> None:
         if record["status"] == "done":
@@ -177,18 +189,30 @@ def work(job: Mapping[str, Any]) -> str:
     """Runs one trial in a worker.
 
     Args:
-        job: the specification as JSON (`spec`), its folder (`folder`), variables to set (`environment`).
+        job: the specification as JSON (`spec`), its folder (`folder`), variables to set (`environment`),
+            and seconds that it may take (`timeout`).
 
     Returns:
         A sentence about a mistake of the user, or "".
+
+    Raises:
+        MachineError: for a failure that another attempt may not have.
+        SystemExit: after SIGTERM or SIGUSR1; the checkpoint is written, and another worker goes on.
     """
     os.environ.update(job["environment"])
+    # Another process on this trial is a worker that outlives its killed driver: its result is as good.
+    manner = Manner(wait=True, timeout=job.get("timeout"))
     try:
-        run_trial(TrialSpec.model_validate_json(job["spec"]), TrialFolder(Path(job["folder"])))
+        spec = TrialSpec.model_validate_json(job["spec"])
+        record = run_trial(spec, TrialFolder(Path(job["folder"])), manner)
     except UserError as error:
         return str(error) or "unknown mistake"
+    except Preempted as told:
+        raise SystemExit(str(told)) from None
     finally:
         gc.collect()
+    if record["status"] == "failed" and record["kind"] in INFRASTRUCTURE:
+        raise MachineError(f"{record['kind']}: {record['message']}")
     return ""
 
 
@@ -256,6 +280,10 @@ def _ray(settings: Settings, need: Mapping[str, Mapping[str, float]]) -> Iterato
         _start(ray, settings, need, folder)
         _check_resources(ray.cluster_resources(), need)
         yield folder
+    except BaseException:
+        with _deaf():
+            _let_save(set(_children()) - before)
+        raise
     finally:
         with _deaf():
             ray.shutdown()
@@ -322,6 +350,7 @@ def _tune(board: _Board, need: Mapping[str, Mapping[str, float]], settings: Sett
             "spec": trial.spec.canonical(),
             "folder": str(board.run.trial(trial_id).path.resolve()),
             "environment": environment,
+            "timeout": settings.trial_timeout,
         }
         for trial_id, trial in board.planned.items()
     ]
@@ -344,8 +373,8 @@ def _tune(board: _Board, need: Mapping[str, Mapping[str, float]], settings: Sett
             verbose=0,
             callbacks=[_callback(board)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            # Trials record their own failures, so what Ray sees fail is a worker: it gets a second chance.
-            failure_config=tune.FailureConfig(max_failures=1),
+            # Trials record their own failures, so what Ray sees fail is the machine: another attempt.
+            failure_config=tune.FailureConfig(max_failures=settings.max_retries),
         ),
     ).fit()
 
@@ -420,6 +449,17 @@ def _sweep() -> None:
 
 def _children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
+
+
+def _let_save(processes: set[psutil.Process]) -> None:
+    """Asks the workers of a run that is stopped for their checkpoints, and gives them a while."""
+    workers = []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            if process.name().startswith("ray::"):
+                process.terminate()
+                workers.append(process)
+    psutil.wait_procs(workers, timeout=SAVE_SECONDS)
 
 
 def _end(processes: set[psutil.Process]) -> None:

@@ -8,7 +8,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from datasets.policy import AugmentPolicy
 
@@ -55,11 +55,24 @@ class Batch(Frozen):
 
 
 class Evaluation(Frozen):
-    """Which weights are evaluated (equal for all entries of a suite) and in what batches."""
+    """Which weights are evaluated (equal for all entries of a suite), on how many views, in what batches.
+
+    `views`: draws of frames per clip, the first one deterministic from the middle of the sampler's ranges.
+    `crops`: crops spread evenly along the long side; one is the center.  Probabilities are averaged over
+    views times crops.
+    """
 
     model: Literal["ema", "student"] = "ema"
     decay: Annotated[float, Interval(ge=0, lt=1)] = 0.98
     batch: Annotated[int, Ge(1)] = 60
+    views: Annotated[int, Ge(1)] = 1
+    crops: Annotated[int, Ge(1)] = 1
+
+    @model_serializer(mode="wrap")
+    def _without_single(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One view and one crop are left out, so that trials from before there were more keep their ids."""
+        values: dict[str, Any] = serialize(self)
+        return {k: v for k, v in values.items() if k not in ("views", "crops") or v != 1}
 
 
 class Protocol(Frozen):
@@ -103,6 +116,8 @@ class TrialSpec(Frozen):
     protocol: Protocol
     device: Literal["cpu", "cuda"] = "cpu"
     scored_on: Literal["test", "validation"] = "test"
+    allow_empty_classes: bool = False
+    """Whether classes with fewer clips than labels asked for may have what they have, or none."""
     limited: bool = False
     """Whether `--limit-steps` cut the budget; such a trial is barred from leaderboards."""
 
@@ -112,8 +127,14 @@ class TrialSpec(Frozen):
         return f"{self.data}@{self.labels}"
 
     def canonical(self) -> str:
-        """JSON with sorted keys and no spaces: what the id is a hash of."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """JSON with sorted keys and no spaces: what the id is a hash of.
+
+        `allow_empty_classes` is named only where it is set: it is younger than the ids of many trials.
+        """
+        values = self.model_dump(mode="json")
+        if not self.allow_empty_classes:
+            del values["allow_empty_classes"]
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @property
     def id(self) -> str:

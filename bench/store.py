@@ -1,10 +1,12 @@
 """Trial folders.  `done.json` is the truth; everything else can be rebuilt.
 
-    RUNS/<suite>/trials/<id>/{spec.json, metrics.jsonl, predictions.parquet, checkpoint.pt, error.txt,
+    RUNS/<suite>/{plan.json, env.json, splits/}
+    RUNS/<suite>/trials/<id>/{spec.json, metrics.jsonl, predictions.parquet, checkpoint-*.pt, error.txt,
                               failed.json, done.json}
 
-An attempt writes into a folder of its own and publishes file by file, `done.json` last, each by an atomic
-rename.  So a trial is either done, with everything in place, or not done.
+An attempt holds the trial's lease, writes into a folder of its own and publishes file by file, `done.json`
+last, each by an atomic rename, and only while the lease is its own.  Records and predictions carry checksums.
+So a trial is either done, with everything in place and whole, or not done.
 """
 
 from __future__ import annotations
@@ -15,27 +17,29 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from bench import lease
 from datasets.errors import UserError
-
-LOST_WORKER = "lost worker"
-"""The kind of failure whose cause is the machine; the next run tries the trial again."""
 
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-PREDICTIONS, METRICS, CHECKPOINT, ERROR = "predictions.parquet", "metrics.jsonl", "checkpoint.pt", "error.txt"
+PREDICTIONS, METRICS, ERROR = "predictions.parquet", "metrics.jsonl", "error.txt"
+ATTEMPT = ".attempt-"
+RECORD_FORMAT = 2
+"""1 had no checksum."""
+
+
+class LostLeaseError(Exception):
+    """Another process took this trial over, so nothing of this attempt may be published."""
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON to a temporary file and renames it into place.
+    """Writes JSON to a temporary file, waits until it is on the disk, and renames it into place.
 
     Raises:
         UserError: when the disk is full or the folder cannot be written.
@@ -44,8 +48,44 @@ def write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            put_in_place(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Renames a finished file so that after a power cut there is the old one or the whole new one."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # some file systems have no such thing
+                os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with its checksum."""
+    plain = {**record, "record_format": RECORD_FORMAT}
+    return {**plain, "checksum": _checksum(plain)}
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    plain = {name: value for name, value in record.items() if name != "checksum"}
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _whole(record: Mapping[str, Any]) -> bool:
+    """Whether a record is what was written; those of before there were checksums are believed."""
+    if "checksum" not in record and "record_format" not in record:
+        return True
+    return record.get("checksum") == _checksum(record)
 
 
 @contextlib.contextmanager
@@ -74,7 +114,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -85,43 +126,84 @@ class TrialFolder:
 
     def done(self) -> dict[str, Any] | None:
         """The record of a finished trial, or None; a damaged record or prediction file is not done."""
-        return self._checked(DONE)
+        record = self._record(DONE)
+        predictions = self.path / PREDICTIONS
+        try:
+            if record is None or predictions.stat().st_size != record.get("predictions_bytes"):
+                return None
+            stated = record.get("predictions_sha256")
+            return record if stated is None or sha256(predictions) == stated else None
+        except OSError:
+            return None
 
     def failed(self) -> dict[str, Any] | None:
         """The record of a failed trial, or None."""
-        try:
-            return read_json(self.path / FAILED)
-        except (OSError, ValueError):
-            return None
+        return self._record(FAILED)
 
-    def _checked(self, name: str) -> dict[str, Any] | None:
+    def _record(self, name: str) -> dict[str, Any] | None:
         try:
             record = read_json(self.path / name)
         except (OSError, ValueError):
             return None
-        predictions = self.path / PREDICTIONS
-        if not predictions.is_file() or predictions.stat().st_size != record.get("predictions_bytes"):
-            return None
-        return record
+        return record if isinstance(record, dict) and _whole(record) else None
+
+    def holder(self) -> lease.Holder | None:
+        """Who works on this trial."""
+        return lease.holder_of(self.path) if self.path.is_dir() else None
 
     @contextlib.contextmanager
-    def attempt(self) -> Iterator[Path]:
-        """A folder for one attempt; it is removed afterwards, whatever happened."""
-        folder = self.path / f".attempt-{uuid.uuid4().hex[:12]}"
-        with disk_errors(folder):
-            folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    def attempt(self, *, wait: bool = False) -> Iterator[Path]:
+        """A folder for one attempt, under the trial's lease; it is removed afterwards, whatever happened.
+
+        Args:
+            wait: for another process that works on this trial; otherwise that is a mistake.
+
+        Raises:
+            UserError: naming host and process of who works on this trial.
+        """
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        held = _leased(self.path, f"trial {self.path.name} is being run", wait=wait)
+        with held as token:
+            self.sweep()
+            folder = self.path / f"{ATTEMPT}{token}"
+            with disk_errors(folder):
+                folder.mkdir(parents=True)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Removes what killed attempts left; only for who holds the lease, or where nobody does."""
+        for pattern in (f"{ATTEMPT}*", ".checkpoint.*", ".done.json.*", ".failed.json.*", ".spec.json.*"):
+            for leftover in self.path.glob(pattern):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover, ignore_errors=True)
+                else:
+                    leftover.unlink(missing_ok=True)
+
+    def mine(self, attempt: Path) -> bool:
+        """Whether an attempt still holds the lease."""
+        return lease.is_mine(self.path, attempt.name.removeprefix(ATTEMPT))
 
     def forget(self) -> None:
         """Takes back an earlier record, since the trial runs again."""
         for record in (DONE, FAILED, ERROR):
             (self.path / record).unlink(missing_ok=True)
 
+    def forget_failure(self) -> None:
+        """Takes back the record of a failure, so that what is there after an attempt is of that attempt."""
+        for record in (FAILED, ERROR):
+            (self.path / record).unlink(missing_ok=True)
+
     def publish_done(self, attempt: Path, record: Mapping[str, Any]) -> None:
-        """Moves the attempt's files into place and then declares the trial done."""
+        """Moves the attempt's files into place and then declares the trial done.
+
+        Raises:
+            LostLeaseError: when another process has taken the trial over.
+            UserError: when the disk is full or the folder cannot be written.
+        """
         predictions = attempt / PREDICTIONS
         record = {
             **record,
@@ -129,23 +211,44 @@ class TrialFolder:
             "predictions_sha256": sha256(predictions),
         }
         self._move(attempt)
-        write_json(self.path / DONE, record)
-        for stale in (FAILED, ERROR, CHECKPOINT):
+        write_json(self.path / DONE, sealed(record))
+        for stale in (FAILED, ERROR):
             (self.path / stale).unlink(missing_ok=True)
 
     def publish_failed(self, attempt: Path, record: Mapping[str, Any], trace: str) -> None:
-        """Keeps the attempt's log and the traceback, and declares the trial failed."""
+        """Keeps the attempt's log and the traceback, and declares the trial failed.
+
+        Raises:
+            LostLeaseError, UserError: as `publish_done`.
+        """
         self._move(attempt)
         with disk_errors(self.path):
             (self.path / ERROR).write_text(trace, encoding="utf-8")
-        write_json(self.path / FAILED, record)
-        if record.get("kind") != LOST_WORKER:  # what broke a trial may be in its state
-            (self.path / CHECKPOINT).unlink(missing_ok=True)
+        write_json(self.path / FAILED, sealed(record))
         (self.path / DONE).unlink(missing_ok=True)  # an older result, which this trial was to replace
 
     def _move(self, attempt: Path) -> None:
-        for file in attempt.iterdir():
-            file.replace(self.path / file.name)
+        if not self.mine(attempt):
+            raise LostLeaseError(f"trial {self.path.name} was taken over by another process")
+        with disk_errors(self.path):
+            for file in attempt.iterdir():
+                put_in_place(file, self.path / file.name)
+
+
+@contextlib.contextmanager
+def _leased(folder: Path, what: str, *, wait: bool) -> Iterator[str]:
+    """The lease of a folder; who has it is named in one sentence."""
+    try:
+        with disk_errors(folder):
+            held = lease.Lease(folder, wait=wait)
+    except lease.HeldError as error:
+        who = error.holder
+        raise UserError(
+            f"{folder}: {what} already (host {who.host}, pid {who.pid}); wait for it with --wait, stop it, "
+            "or give another folder with --out."
+        ) from None
+    with held:
+        yield held.token
 
 
 @dataclass(frozen=True)
@@ -159,27 +262,16 @@ class RunFolder:
         return TrialFolder(self.path / "trials" / trial_id)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Held by the one `run` that works in this folder.
+    def lock(self, *, wait: bool = False) -> Iterator[None]:
+        """Held by the one `run` that works in this folder; a dead run holds nothing.
+
+        Args:
+            wait: for the other run to end; otherwise it is a mistake.
 
         Raises:
-            UserError: naming the host and process that hold it.  The lock of a dead process is free.
+            UserError: naming the host and process that hold it.
         """
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
-        holder = self.path / ".holder.json"
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            who = read_json(holder) if holder.is_file() else {}
-            raise UserError(
-                f"{self.path}: another run works here (host {who.get('host', '?')}, "
-                f"pid {who.get('pid', '?')}); wait for it, stop it, or give another folder with --out."
-            ) from None
-        try:
-            write_json(holder, {"host": socket.gethostname(), "pid": os.getpid()})
+        with _leased(self.path, "another run works here", wait=wait):
             yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()

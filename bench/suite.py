@@ -65,6 +65,12 @@ def _check_name(text: str) -> str:
     return text
 
 
+def _check_suite_name(text: str) -> str:
+    for part in text.split("/"):
+        _check_name(part)
+    return text
+
+
 def _check_file_name(text: str) -> str:
     if not text or text in (".", "..") or "/" in text or "\\" in text:
         raise ValueError(f"'{text}' must be the name of a file beside the suite, without folders")
@@ -72,6 +78,8 @@ def _check_file_name(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+SuiteName = Annotated[str, AfterValidator(_check_suite_name)]
+"""As `Name`, or several joined by '/' for a suite in a subfolder."""
 
 
 class Task(Frozen):
@@ -219,11 +227,16 @@ class Section(Frozen):
 
 
 class TunedEntry(Frozen):
-    """The settings that tuning chose for an entry."""
+    """The settings that tuning chose for an entry.
+
+    `validation_accuracies`: mean of every configuration that finished, in the order in which they were drawn;
+    empty in files of searches from before it was kept.
+    """
 
     config: dict[str, Any] = {}
     optimizer: dict[Literal["lr", "weight_decay"], float] = {}
     validation_accuracy: float | None = None
+    validation_accuracies: tuple[float, ...] = ()
 
 
 class Tuned(Frozen):
@@ -240,7 +253,7 @@ class Tuned(Frozen):
 class Suite(Frozen):
     """A named set of sections."""
 
-    name: Name
+    name: SuiteName
     title: str
     tuned: Annotated[str, AfterValidator(_check_file_name)] | None = None
     alpha: Annotated[float, Interval(gt=0, lt=1)] = 0.05

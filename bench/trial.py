@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench import evaluate, plugins, store
-from bench.code_hash import code_hash, module_of
+from bench import budget, evaluate, failures, looks, plugins, store
+from bench.checkpoints import Checkpoints, remove_checkpoints
 from bench.environment import environment
 from bench.experiment import Experiment, Scene, make_scene, set_determinism
 from bench.meter import Meter
+from bench.preemption import Notice, noticed
 from bench.spec import TrialSpec
-from bench.store import TrialFolder
+from bench.store import LostLeaseError, TrialFolder
 from bench.train import warmup_steps
+from bench.trial_code import trial_code_hash
 from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
 from datasets.splits import make_split
@@ -30,78 +32,124 @@ CHECKPOINT_SECONDS = 300.0
 """Time between checkpoints of a running trial."""
 
 
-def trial_code_hash(spec: TrialSpec) -> str:
-    """The hash of the code behind a trial."""
-    used = [plugins.method_class(spec.method), plugins.backbone_builder(spec.backbone.name)]
-    return code_hash(*(module_of(plugin) for plugin in used))
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a trial is run; nothing of it can change a result.
+
+    `resume`: go on from a checkpoint in the folder.  `wait`: for another process that runs this trial.
+    `timeout`: seconds that this attempt may take.  `checkpoint_seconds`: time between checkpoints.
+    """
+
+    resume: bool = True
+    wait: bool = False
+    timeout: float | None = None
+    checkpoint_seconds: float | None = None
 
 
-def run_trial(spec: TrialSpec, folder: TrialFolder, resume: bool = True) -> dict[str, Any]:
+def run_trial(spec: TrialSpec, folder: TrialFolder, manner: Manner | None = None) -> dict[str, Any]:
     """Runs a trial and files its record; a failure of the trial is a record too.
 
     Args:
         spec: the trial.
         folder: its folder.
-        resume: continue from a checkpoint in the folder, if there is one.
+        manner: how.
 
     Returns:
         The record: `status` is "done" or "failed".
 
     Raises:
-        UserError: for what the user must mend (no disk space, a changed split); nothing is filed then.
+        UserError: for what the user must mend (no disk space, a changed split, a trial that another process
+            runs); nothing is filed then.
+        Preempted: on SIGTERM or SIGUSR1, after a checkpoint.
     """
-    with folder.attempt() as attempt:
-        store.write_json(folder.path / store.SPEC, spec.model_dump(mode="json"))
-        base = {"id": spec.id, "spec": spec.model_dump(mode="json"), "code_hash": trial_code_hash(spec)}
+    manner = manner or Manner()
+    base = _base(spec)
+    other = folder.holder() if manner.wait else None
+    with folder.attempt(wait=manner.wait) as attempt, noticed() as notice:
+        done = finished(spec, folder) if other is not None else None
+        if done is not None:
+            return done  # by whom we waited for
+        folder.forget_failure()
         try:
-            record = {**base, **_run(spec, folder, attempt, resume), "status": "done"}
+            store.write_json(folder.path / store.SPEC, base["spec"])
+            record = {**base, **_run(spec, folder, attempt, manner, notice), "status": "done"}
+            folder.publish_done(attempt, record)
+        except LostLeaseError as error:
+            raise UserError(f"{folder.path}: {error}; its record counts, look there.") from None
         except UserError:
             raise
         except Exception as error:  # the boundary: whatever a method raises becomes the trial's record
-            if isinstance(error, OSError) and error.errno in store.DISK_FULL:
-                with store.disk_errors(folder.path):
-                    raise
-            failed = {**base, "status": "failed", "kind": failure_kind(error), "message": str(error)}
-            folder.publish_failed(attempt, failed, traceback.format_exc())
-            return failed
-        folder.publish_done(attempt, record)
+            return _failed(spec, folder, attempt, base, error)
+        remove_checkpoints(folder.path)
         return record
+
+
+def finished(spec: TrialSpec, folder: TrialFolder) -> dict[str, Any] | None:
+    """The record of a trial that today's code has finished, or None."""
+    done = folder.done()
+    return done if done is not None and done.get("code_hash") == trial_code_hash(spec) else None
+
+
+def _failed(
+    spec: TrialSpec, folder: TrialFolder, attempt: Path, base: Mapping[str, Any], error: Exception
+) -> dict[str, Any]:
+    """Files a failure, unless it is the user's to mend."""
+    trace = traceback.format_exc()
+    if isinstance(error, OSError) and error.errno in store.DISK_FULL:
+        with store.disk_errors(folder.path):
+            raise error
+    kind, message = failures.classify(error, spec)
+    record = {**base, "status": "failed", "kind": kind, "message": message}
+    _file_failure(folder, attempt, record, trace)
+    return record
+
+
+def _file_failure(folder: TrialFolder, attempt: Path, record: Mapping[str, Any], trace: str) -> None:
+    try:
+        folder.publish_failed(attempt, record, trace)
+    except LostLeaseError as error:
+        raise UserError(f"{folder.path}: {error}; its record counts, look there.") from None
+    if record["kind"] not in failures.RESUMABLE:  # what broke a trial may be in its state
+        remove_checkpoints(folder.path)
 
 
 def lost_record(spec: TrialSpec, folder: TrialFolder) -> dict[str, Any]:
     """Files that the process of a trial died without leaving a record."""
-    message = "its process died: it was killed, or the machine ran out of memory"
-    base = {"id": spec.id, "spec": spec.model_dump(mode="json"), "code_hash": trial_code_hash(spec)}
-    failed = {**base, "status": "failed", "kind": store.LOST_WORKER, "message": message}
-    with folder.attempt() as attempt:
-        folder.publish_failed(attempt, failed, f"{message}\n")
+    message = "its process died: it was killed, its node was lost, or the machine ran out of memory"
+    failed = {**_base(spec), "status": "failed", "kind": failures.LOST_WORKER, "message": message}
+    with folder.attempt(wait=True) as attempt:
+        done = folder.done()
+        if done is not None:
+            return done
+        _file_failure(folder, attempt, failed, f"{message}\n")
     return failed
 
 
-def failure_kind(error: Exception) -> str:
-    """A class of failure: "diverged", "out of memory" or "exception"."""
-    if isinstance(error, evaluate.DivergedError):
-        return "diverged"
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        return "out of memory"
-    return "exception"
+def _base(spec: TrialSpec) -> dict[str, Any]:
+    """What every record says, however the trial ends."""
+    return {
+        "id": spec.id,
+        "spec": spec.model_dump(mode="json"),
+        "code_hash": trial_code_hash(spec),
+        "plugins": plugins.origins_of(spec.method, spec.data, spec.backbone.name),
+    }
 
 
-def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> dict[str, Any]:
+def _run(
+    spec: TrialSpec, folder: TrialFolder, attempt: Path, manner: Manner, notice: Notice
+) -> dict[str, Any]:
     started = time.perf_counter()
     meter = Meter(torch.device(spec.device))
     set_determinism(spec)
     scene, content = prepare_scene(spec)
     experiment = Experiment(spec, scene)
     state = experiment.state
-    checkpoint = folder.path / store.CHECKPOINT
     log_path = attempt / store.METRICS
-    code = trial_code_hash(spec)
-    saved = _checkpoint(checkpoint, code) if resume else None
-    if saved is not None:
-        experiment.load_state_dict(saved)
-        _carry_log(folder.path / store.METRICS, log_path, state.step)
-    saver = _Saver(checkpoint, code, folder.path / store.METRICS, log_path)
+    keeper = _Keeper(
+        spec, experiment, Checkpoints(folder.path, trial_code_hash(spec)), log_path, manner, notice
+    )
+    if manner.resume:
+        keeper.resume()
     prepared = time.perf_counter() - started
     folder.forget()
     with log_path.open("a", encoding="utf-8") as log:
@@ -110,11 +158,15 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
             log.write(json.dumps(dict(values)) + "\n")
             log.flush()
 
-        experiment.train(write, lambda: saver.look(experiment))
+        notice.patient = True
+        experiment.train(write, keeper.look)
+        notice.patient = False
+        notice.obey()
     before = time.perf_counter()
-    table = experiment.predictions()
+    several = spec.protocol.evaluation.views * spec.protocol.evaluation.crops > 1
+    table = looks.predictions(spec, experiment) if several else experiment.predictions()
     evaluate.write_predictions(table, attempt / store.PREDICTIONS)
-    return {
+    record: dict[str, Any] = {
         "metrics": evaluate.metrics(table, scene.task.classes),
         "parameters": sum(p.numel() for p in state.method.student.parameters()),
         "warmup_steps": warmup_steps(state.method, spec.protocol.steps),
@@ -133,6 +185,8 @@ def _run(spec: TrialSpec, folder: TrialFolder, attempt: Path, resume: bool) -> d
         "energy_joules": meter.energy_joules(),
         "environment": environment(spec),
     }
+    record["step_cost"] = budget.recorded(state.method, scene, spec.protocol, spec.seed)
+    return record
 
 
 def prepare_scene(spec: TrialSpec) -> tuple[Scene, str]:
@@ -147,13 +201,18 @@ def prepare_scene(spec: TrialSpec) -> tuple[Scene, str]:
     """
     data = plugins.dataset(spec.data)
     table = data.table()
-    split = make_split(table, spec.labels, spec.seed)
+    split = make_split(table, spec.labels, spec.seed, spec.allow_empty_classes)
     if split.hash != spec.split_hash:
         raise UserError(
             f"data set '{spec.data}' has changed since trial {spec.id} was planned (split "
             f"{split.hash[:12]} instead of {spec.split_hash[:12]}); plan again with the same command."
         )
     cache = open_cache(spec, table, data)
+    if not any(clip.key in cache for clip in split.labeled):
+        raise failures.UndecodableSetError(
+            f"of the {len(split.labeled)} labeled clips of {spec.cell} not one can be decoded; look at them "
+            f"with: python -m bench data verify {spec.data}"
+        )
     members = [*split.labeled, *split.unlabeled, *split.validation, *split.test]
     content = f"{table.mirror} {cache.content_hash([clip.key for clip in members])}"
     return make_scene(spec, table, split, cache), hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -167,37 +226,48 @@ def open_cache(spec: TrialSpec, table: ClipTable, data: Any) -> ClipCache:
     return ClipCache.open(clips, spec.data, spec.protocol.short_side)
 
 
-def _checkpoint(path: Path, code: str) -> dict[str, Any] | None:
-    """The checkpoint, unless it is missing, damaged, or of other code: then the trial starts afresh."""
-    try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
-        return None
-    return saved if isinstance(saved, dict) and saved.get("code_hash") == code else None
+class _Keeper:
+    """Looks after a trial between its steps: checkpoints with the log so far, signals, time-out."""
 
+    def __init__(
+        self,
+        spec: TrialSpec,
+        experiment: Experiment,
+        checkpoints: Checkpoints,
+        log: Path,
+        manner: Manner,
+        notice: Notice,
+    ) -> None:
+        self._spec, self._experiment, self._checkpoints = spec, experiment, checkpoints
+        self._log, self._manner, self._notice = log, manner, notice
+        given = manner.checkpoint_seconds
+        self._every = CHECKPOINT_SECONDS if given is None else given
+        self._last = self._started = time.monotonic()
 
-class _Saver:
-    """Writes a checkpoint, and the log up to it, every few minutes."""
+    def resume(self) -> None:
+        """Goes on from the newest good checkpoint, with the log up to it."""
+        saved = self._checkpoints.load()
+        if saved is not None:
+            self._experiment.load_state_dict(saved)
+            self._log.write_text(saved["log"], encoding="utf-8")
 
-    def __init__(self, path: Path, code: str, log: Path, running_log: Path) -> None:
-        self._path, self._code, self._log, self._running_log = path, code, log, running_log
-        self._last = time.monotonic()
+    def look(self) -> None:
+        """Saves when it is time, at the end of training and when a signal has come.
 
-    def look(self, experiment: Experiment) -> None:
-        """Saves when it is time."""
-        if time.monotonic() - self._last >= CHECKPOINT_SECONDS:
-            self._last = time.monotonic()
-            temporary = self._path.with_suffix(".tmp")
-            with store.disk_errors(self._path):
-                content = {**experiment.state_dict(), "code_hash": self._code}
-                torch.save(content, temporary)
-                temporary.replace(self._path)
-                self._log.write_bytes(self._running_log.read_bytes())
-
-
-def _carry_log(published: Path, running: Path, step: int) -> None:
-    """Takes over the log lines before `step` from the interrupted attempt."""
-    if published.is_file():
-        lines = published.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if json.loads(line)["step"] < step]
-        running.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        Raises:
+            Preempted: on a signal.
+            TimedOutError: after the time that the trial was given.
+        """
+        step, now = self._experiment.state.step, time.monotonic()
+        late = self._manner.timeout is not None and now - self._started > self._manner.timeout
+        ended = step >= self._spec.protocol.steps
+        if ended or late or self._notice.given or now - self._last >= self._every:
+            self._last = now
+            log = self._log.read_text(encoding="utf-8")
+            self._checkpoints.save(step, {**self._experiment.state_dict(), "log": log})
+        self._notice.obey()
+        if late and not ended:
+            raise failures.TimedOutError(
+                f"it took longer than the {self._manner.timeout:g} s of --trial-timeout and stopped at step "
+                f"{step} of {self._spec.protocol.steps}; give it more, and --retry-failed goes on from there"
+            )

@@ -74,7 +74,7 @@ def tune_suite(
     target = options.to or _named_file(loaded)
     before = _earlier_search(loaded, tuning, effort, target)
     run = RunFolder(options.out / f"{loaded.suite.name}-tune")
-    with run.lock():
+    with run.lock(wait=options.wait):
         check_entries(section, f"{loaded.path}: sections.{name}")
         candidates = [
             candidate
@@ -239,14 +239,16 @@ def conclude(
     entries: dict[str, TunedEntry] = {}
     for label in dict.fromkeys(candidate.entry.label for candidate in candidates):
         own = [candidate for candidate in candidates if candidate.entry.label == label]
-        best = choose([[accuracy.get(t.spec.id) for t in candidate.trials] for candidate in own])
+        found = [[accuracy.get(t.spec.id) for t in candidate.trials] for candidate in own]
+        best = choose(found)
         if best is None:
             raise UserError(
                 f"no configuration of '{label}' finished on all seeds; see {run.path / 'trials'}, then run "
                 "the same command with --retry-failed."
             )
-        mean = float(np.mean([accuracy[t.spec.id] for t in own[best].trials]))
-        entries[label] = own[best].settings.model_copy(update={"validation_accuracy": round(mean, 6)})
+        means = {i: round(float(np.mean(row)), 6) for i, row in enumerate(found) if None not in row}
+        scores = {"validation_accuracy": means[best], "validation_accuracies": tuple(means.values())}
+        entries[label] = own[best].settings.model_copy(update=scores)
     tuned = Tuned(
         suite=loaded.suite.name,
         configurations=effort.configurations,

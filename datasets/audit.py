@@ -68,7 +68,8 @@ def _overlaps(table: ClipTable) -> Iterator[AuditFinding]:
             "flaw", "validation in train", both, f"{len(both)} validation clips are also trained on"
         )
     if validation and validation == set(test):
-        yield finding("flaw", "val = test", [], "the validation clips are the test clips", len(validation))
+        sentence = "the validation clips are the test clips, so the validation list is not used"
+        yield finding("flaw", "val = test", [], sentence, len(validation))
     elif both := sorted(validation & set(test)):
         yield finding("flaw", "validation in test", both, f"{len(both)} validation clips are also test clips")
 
@@ -112,12 +113,11 @@ def _sources(table: ClipTable) -> Iterator[AuditFinding]:
     sources = {clip.group for clip in trained(table)}
     shared = [clip.key for clip in table.test if clip.group in sources and clip.group != clip.key]
     if shared:
-        yield finding(
-            "note",
-            "shared sources",
-            shared,
-            f"{len(shared)} of {len(table.test)} test clips come from a source video of training clips",
+        sentence = (
+            f"{len(shared)} of {len(table.test)} test clips come from a source video of training clips; the "
+            "statistics count the clips of one source video as one cluster"
         )
+        yield finding("note", "shared sources", shared, sentence)
 
 
 def sort_findings(findings: Iterable[AuditFinding]) -> list[AuditFinding]:

@@ -5,8 +5,9 @@ an event of it and a sub-action of that, both by start and end.  The training li
 1.0 and 1.1, the list of the official validation part (the test part here, as in the papers) in one.
 
 Subsets are those of the papers: an event (VT, FX, BB, UB) or the k-th set of an event (UB-S1), with the
-classes in their official order, counted from 0.  The videos are cut clips `<id>.mp4` in one folder, or full
-videos `<video>.mp4` that are cut once by the annotation file (see `datasets.clip_making`).
+classes in their official order, counted from 0, or the classes of Gym-New.  The videos are cut clips
+`<id>.mp4` in one folder, or full videos `<video>.mp4` that are cut once by the annotation file (see
+`datasets.clip_making`).
 """
 
 from __future__ import annotations
@@ -29,10 +30,17 @@ EVENTS = {"vt": 1, "fx": 2, "bb": 3, "ub": 4}
 SETS = {"vt": 0, "fx": 5, "bb": 5, "ub": 4}
 """Sets per event.  The vault has one set (its number is 1), which is the event itself."""
 
+NEW = (
+    *(106, 117, 107, 118, 108, 122, 109, 123, 208, 216, 209, 217, 211, 225, 212, 222, 213, 223, 234, 236),
+    *(237, 244, 239, 243, 241, 246, 248, 250, 249, 251, 254, 255, 257, 259, 258, 260, 271, 272, 277, 278),
+)
+"""Gym-New: the classes of Gym288 in the order in which the published Gym-New lists number them."""
+
 _ID = re.compile(r"(?P<video>.+)_(?P<event>E_\d{6}_\d{6})_(?P<action>A_\d{4}_\d{4})")
 _CATEGORY = re.compile(r"Clabel:\s*(?P<label>\d+);\s*set:\s*(?P<set>\d+);\s*Glabel:\s*\d+;\s*(?P<text>.+)")
 _FORMAT = re.compile(
-    r"gym(?P<size>99|288)(?:_v(?P<version>1\.[01]))?(?:_(?P<event>[a-z]{2})(?:_s(?P<set>\d))?)?"
+    r"gym(?P<size>99|288)(?:_v(?P<version>1\.[01]))?"
+    r"(?:_(?P<new>new)|_(?P<event>[a-z]{2})(?:_s(?P<set>\d))?)?"
 )
 
 
@@ -51,6 +59,8 @@ def _formats() -> dict[str, str]:
             base = f"gym{size}{version}"
             about = f"FineGym, {size} classes, training list {version[1:] or 'v1.1'}"
             found[base] = about
+            if size == "288":
+                found[f"{base}_new"] = f"{about}, the {len(NEW)} classes of Gym-New"
             for event, count in SETS.items():
                 found[f"{base}_{event}"] = f"{about}, event {event.upper()}"
                 for number in range(1, count + 1):
@@ -70,11 +80,14 @@ class FineGym(AnnotatedSet):
         assert found is not None, self.place.format
         size, version = found["size"], found["version"] or "1.1"
         categories = read_categories(self.annotation(f"gym{size}_categories.txt"))
-        chosen = [each for each in categories if in_subset(each.set, found["event"], found["set"])]
+        if found["new"]:
+            chosen = self._new(categories)
+        else:
+            chosen = [each for each in categories if in_subset(each.set, found["event"], found["set"])]
         position = {each.label: place for place, each in enumerate(chosen)}
         count = len(categories)
-        train = self.annotation(f"gym{size}_train_element_v{version}.txt", f"gym{size}_train_org.txt")
-        test = self.annotation(f"gym{size}_val_element.txt", f"gym{size}_val_org.txt")
+        train = self.annotation(f"gym{size}_train_element_v{version}.txt", *_mmaction(size, "train"))
+        test = self.annotation(f"gym{size}_val_element.txt", *_mmaction(size, "val"))
         return ClipTable(
             name=self.name,
             classes=tuple(each.text for each in chosen),
@@ -82,6 +95,12 @@ class FineGym(AnnotatedSet):
             test=one_each(self._clips(test, count, position)),
             mirror=True,  # no class is told by left or right
         )
+
+    def _new(self, categories: list[Category]) -> list[Category]:
+        if len(categories) <= max(NEW):
+            path = self.annotation("gym288_categories.txt")
+            raise UserError(f"{path}: has {len(categories)} of 288 classes; fetch the file again.")
+        return [categories[label] for label in NEW]
 
     def prepare(self) -> None:
         """Cuts the clips that are missing out of full videos, where the annotation file is there."""
@@ -126,6 +145,11 @@ class FineGym(AnnotatedSet):
             video = files.clip(source_of(key))
             if span is not None and video.is_file():
                 yield Cut(video, target, *span)
+
+
+def _mmaction(size: str, role: str) -> tuple[str, str]:
+    """Names that mmaction2 gives the lists: as fetched, and with the clips' extension."""
+    return f"gym{size}_{role}_org.txt", f"gym{size}_{role}.txt"
 
 
 def in_subset(number: int, event: str | None, place: str | None) -> bool:

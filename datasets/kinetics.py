@@ -28,9 +28,13 @@ class Kinetics(AnnotatedSet):
 
     def read(self) -> ClipTable:
         """The two tables; classes are those of training, sorted."""
-        train = read_table(self.annotation("kinetics_train.csv", "train.csv", "kinetics400_train.csv"))
+        train = read_table(
+            self.annotation("kinetics_train.csv", "train.csv", "kinetics400_train.csv", "tiny_train.csv")
+        )
         test = read_table(
-            self.annotation("kinetics_val.csv", "val.csv", "validate.csv", "kinetics400_val.csv")
+            self.annotation(
+                "kinetics_val.csv", "val.csv", "validate.csv", "kinetics400_val.csv", "tiny_val.csv"
+            )
         )
         classes = tuple(sorted({row["label"] for _, row in train}))
         positions = {name: place for place, name in enumerate(classes)}

@@ -19,11 +19,18 @@ from datasets.sampling import windowed
 from datasets.types import Batch, Clip, ClipRef, ClipSampler, Indices, Recipe, View
 
 
+class Frames(Protocol):
+    """The frames of a clip: a (T, H, W, 3) uint8 array, or what gives those that are asked for."""
+
+    def __getitem__(self, positions: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """The frames at the given positions, (len(positions), H, W, 3)."""
+
+
 class FrameStore(Protocol):
     """Decoded frames by clip key; the clip cache is one."""
 
-    def frames(self, key: str) -> NDArray[np.uint8]:
-        """All frames of a clip, (T, H, W, 3) uint8."""
+    def frames(self, key: str) -> Frames:
+        """The frames of a clip; all views that show some of them read them here."""
 
     def frame_count(self, key: str) -> int:
         """Number of frames of a clip."""

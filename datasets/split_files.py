@@ -68,3 +68,21 @@ def read_split(path: Path, table: ClipTable) -> Split:
             f"'{table.name}' has changed; write it again."
         )
     return found
+
+
+def first_difference(one: Split, other: Split, in_one: str, in_other: str) -> str:
+    """In words the first clip that plays a role in only one of two splits.
+
+    Args:
+        one: a split.
+        other: a split of the same data set.
+        in_one: where `one` is, in words, such as "in the planned split".
+        in_other: the same of `other`.
+    """
+    for role in ROLES:
+        mine, theirs = ({clip.key for clip in getattr(split, role)} for split in (one, other))
+        for only, where in ((mine - theirs, in_one), (theirs - mine, in_other)):
+            if only:
+                more = f" and {len(only) - 1} more are" if len(only) > 1 else " is"
+                return f"'{min(only)}'{more} {role} only {where}"
+    return "a label differs"

@@ -18,6 +18,9 @@ CARVE_FROM = 20
 CARVED_SHARE = 5
 """One label in so many, at most, becomes a validation clip."""
 
+NAMED = 3
+"""Classes with too few clips that a message names; the rest are counted."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -25,7 +28,8 @@ class Split:
 
     `unlabeled` holds the labeled clips, too, where it is the training pool itself, as in the papers:
     a clip with a label is also a clip.  Carved validation clips are not in it.  Draws are nested over
-    budgets *before* validation clips are carved from them, which happens for each budget anew.
+    budgets *before* validation clips are carved from them, which happens for each budget anew: so what a
+    budget tells in all, `labeled` and carved `validation` together, is within what a larger one tells.
     """
 
     labeled: tuple[ClipRef, ...]
@@ -35,7 +39,7 @@ class Split:
     hash: str
 
 
-def make_split(table: ClipTable, labels: str, seed: int) -> Split:
+def make_split(table: ClipTable, labels: str, seed: int, allow_empty_classes: bool = False) -> Split:
     """The split of a data set for a label budget and a seed.
 
     Args:
@@ -43,9 +47,10 @@ def make_split(table: ClipTable, labels: str, seed: int) -> Split:
         labels: "4" per class, "5%" of each class, "list" (the training list as it is), or "all" (every
             label that is known, those of the unlabeled list included: the bound).
         seed: decides who is labeled.
+        allow_empty_classes: let a class with too few clips have what it has, perhaps no label at all.
 
     Raises:
-        UserError: a class has too few clips, or the budget does not fit the data set.
+        UserError: classes have too few clips, or the budget does not fit the data set.
     """
     pool = table.train
     if labels == "all":
@@ -58,11 +63,12 @@ def make_split(table: ClipTable, labels: str, seed: int) -> Split:
             )
         drawn = pool
     else:
-        share = Decimal(labels[:-1]) / 100 if labels.endswith("%") else None
-        count = None if share is not None else int(labels)
-        drawn = tuple(pool[place] for place in labeled_subset(table, count, share, seed))
-    validation = table.validation or _carve(drawn, table, seed)
-    held = {clip.key for clip in validation} if not table.validation else set()
+        count, share = _budget(labels)
+        places = labeled_subset(table, count, share, seed, allow_empty_classes)
+        drawn = tuple(pool[place] for place in places)
+    given = usable_validation(table)
+    validation = given or _carve(drawn, table, seed)
+    held = {clip.key for clip in validation} if not given else set()
     return split_of(
         table,
         labeled=[clip for clip in drawn if clip.key not in held],
@@ -73,33 +79,77 @@ def make_split(table: ClipTable, labels: str, seed: int) -> Split:
     )
 
 
+def usable_validation(table: ClipTable) -> tuple[ClipRef, ...]:
+    """The validation list of a data set; none where it is the test list, on which nothing may be chosen."""
+    same = {clip.key for clip in table.validation} == {clip.key for clip in table.test}
+    return () if same else table.validation
+
+
 def labeled_subset(
-    table: ClipTable, per_class: int | None, fraction: Decimal | float | None, seed: int
+    table: ClipTable,
+    per_class: int | None,
+    fraction: Decimal | float | None,
+    seed: int,
+    allow_empty_classes: bool = False,
 ) -> tuple[int, ...]:
     """Positions in `table.train` of the clips that a seed labels, ascending.
 
     Each class has one seeded order, and a budget takes its first clips: smaller budgets of a seed are
     subsets of larger ones.  The order starts from the sorted keys, so the list's own order is without
-    effect.  A fraction f takes max(1, round(f n)) of the n clips of a class.
+    effect.  A fraction f takes max(1, round(f n)) of the n clips of a class.  With `allow_empty_classes` a
+    class that has fewer clips than that gives all of them; other classes give the same clips as without.
 
     Raises:
-        UserError: a class has no clip, or fewer than `per_class`.
+        UserError: a class has no clip, or fewer than `per_class`, and that is not allowed; names them.
     """
+    if not allow_empty_classes:
+        _refuse_small(table, per_class)
     chosen: list[int] = []
-    for label, order in enumerate(_class_orders(table, seed)):
+    for order in _class_orders(table, seed):
         if per_class is not None:
             count = per_class
         elif fraction is not None:
             count = max(1, round(Decimal(str(fraction)) * len(order)))
         else:
             count = len(order)
-        if count > len(order) or not order:
-            raise UserError(
-                f"class '{table.classes[label]}' of data set '{table.name}' has {len(order)} training clips, "
-                f"but {max(1, count)} of them should be labeled; ask for fewer labels or add clips of it."
-            )
         chosen.extend(order[:count])
     return tuple(sorted(chosen))
+
+
+def small_classes(table: ClipTable, labels: str) -> tuple[str, ...]:
+    """The classes with fewer clips than a budget asks for; `list` and `all` ask for none."""
+    if labels in ("list", "all"):
+        return ()
+    return tuple(_small(table, _budget(labels)[0]))
+
+
+def _budget(labels: str) -> tuple[int | None, Decimal | None]:
+    """(labels per class, None) or (None, share of each class)."""
+    return (None, Decimal(labels[:-1]) / 100) if labels.endswith("%") else (int(labels), None)
+
+
+def _small(table: ClipTable, per_class: int | None) -> dict[str, int]:
+    """Clips by class, of those classes that have too few to be labeled; a share needs one."""
+    clips = Counter(clip.label for clip in table.train)
+    return {
+        name: clips[label]
+        for label, name in enumerate(table.classes)
+        if clips[label] < max(1, per_class or 1)
+    }
+
+
+def _refuse_small(table: ClipTable, per_class: int | None) -> None:
+    small = _small(table, per_class)
+    if not small:
+        return
+    first = list(small.items())[:NAMED]
+    more = f" and {len(small) - NAMED} more" if len(small) > NAMED else ""
+    named = ", ".join(f"'{name}' ({count})" for name, count in first)
+    raise UserError(
+        f"{len(small)} of the {len(table.classes)} classes of data set '{table.name}' have fewer training "
+        f"clips than the {max(1, per_class or 1)} to be labeled: {named}{more}; ask for fewer labels, add "
+        "clips of them, or take such classes as they are with --allow-empty-classes."
+    )
 
 
 def split_of(

@@ -11,8 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.annotated import Folder
 from datasets.errors import UserError, unknown_name
 from datasets.person_boxes import read_boxes
+from datasets.source_names import source_of
 from datasets.types import UNKNOWN, ClipRef, ClipTable
 
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
@@ -45,15 +47,28 @@ class ListEntry:
     boxes: Path | None = None
     mirror: bool = False
 
+    def lists(self) -> dict[str, Path]:
+        """The given lists by role."""
+        given = {
+            "training": self.train,
+            "test": self.test,
+            "validation": self.validation,
+            "unlabeled": self.unlabeled,
+        }
+        return {role: path for role, path in given.items() if path}
+
 
 class VideoListSet:
     """A data set of lists, as registered with `bench data add`.
 
     With an unlabeled list the training list is the label draw as it is; without one the training list
-    is a pool, of which a seed labels some.  Every clip counts as its own source video.
+    is a pool, of which a seed labels some.  Source videos are read from names like those of the public sets;
+    any other clip counts as its own.
 
     All files lie below `root`: relative paths are taken from it, absolute ones become relative to it, and
-    a path that leaves it is refused, so that keys name the same clips on every machine.
+    a path that leaves it is refused, so that keys name the same clips on every machine.  Lists of another
+    machine, in which every path is absolute and none is below `root`, lose the folders that all their paths
+    share; such a clip is found by the rest of its path, or by its name.
     """
 
     def __init__(self, entry: ListEntry) -> None:
@@ -64,8 +79,8 @@ class VideoListSet:
     def present(self) -> bool:
         """Whether the folder of the files and the lists are on this machine."""
         entry = self.entry
-        needed = (entry.train, entry.test, entry.unlabeled, entry.validation, entry.boxes)
-        return self.entry.root.is_dir() and all(path.is_file() for path in needed if path)
+        needed = [*entry.lists().values(), *([entry.boxes] if entry.boxes else [])]
+        return entry.root.is_dir() and all(path.is_file() for path in needed)
 
     def table(self) -> ClipTable:
         """The clips by role, from the lists alone.
@@ -79,29 +94,38 @@ class VideoListSet:
     @cached_property
     def _table(self) -> ClipTable:
         entry = self.entry
-        train = read_list(entry.train)
+        lists = {
+            role: (path, read_list(path, labeled=role != "unlabeled")) for role, path in entry.lists().items()
+        }
+        train = lists["training"][1]
         classes = class_names(entry.train, train, entry.classes)
         numbers = _all_integers(train)
         labels = _Labels(classes, numbers, positions=numbers and entry.classes is not None)
 
+        foreign = _foreign_prefix(entry.root, [line.file for _, lines in lists.values() for line in lines])
+        files = Folder(entry.root) if foreign else None
         places: dict[str, _Places] = {}
 
-        def clips(role: str, path: Path) -> tuple[ClipRef, ...]:
-            hidden = role == "unlabeled"
-            lines = read_list(path, labeled=not hidden)
-            places[role] = _Places(path, _keys(entry.root, path, lines))
+        def clips(role: str) -> tuple[ClipRef, ...]:
+            path, lines = lists[role]
+            places[role] = _Places(path, _keys(entry.root, path, lines, foreign))
             return tuple(
-                ClipRef(key=key, path=entry.root / key, label=labels.index(path, line, hidden), group=key)
+                ClipRef(
+                    key=key,
+                    path=files.find(key) if files else entry.root / key,
+                    label=labels.index(path, line, hidden=role == "unlabeled"),
+                    group=source_of(key),
+                )
                 for key, line in zip(places[role].lines, lines, strict=True)
             )
 
         table = ClipTable(
             name=entry.name,
             classes=classes,
-            train=clips("training", entry.train),
-            test=clips("test", entry.test),
-            validation=clips("validation", entry.validation) if entry.validation else (),
-            unlabeled=clips("unlabeled", entry.unlabeled) if entry.unlabeled else None,
+            train=clips("training"),
+            test=clips("test"),
+            validation=clips("validation") if entry.validation else (),
+            unlabeled=clips("unlabeled") if entry.unlabeled else None,
             mirror=entry.mirror,
         )
         _check_apart(places)
@@ -239,15 +263,25 @@ class _Places(NamedTuple):
     lines: dict[str, int]
 
 
-def _keys(root: Path, path: Path, lines: Iterable[Line]) -> dict[str, int]:
+def _foreign_prefix(root: Path, files: Sequence[str]) -> str:
+    """The folders that all paths of another machine's lists share; empty for lists of this machine."""
+    if not all(file.startswith("/") and _key(root, file) is None for file in files):
+        return ""
+    folders = [os.path.normpath(file).rpartition("/")[0] or "/" for file in files]
+    return f"{os.path.commonpath(folders).rstrip('/')}/"
+
+
+def _keys(root: Path, path: Path, lines: Iterable[Line], foreign: str = "") -> dict[str, int]:
     """The keys of a list and their lines; two spellings of one file are one key.
+
+    With a `foreign` prefix, keys are the paths without it.
 
     Raises:
         UserError: a file lies outside of the root, or is there twice.
     """
     found: dict[str, int] = {}
     for line in lines:
-        key = _key(root, line.file)
+        key = os.path.normpath(line.file).removeprefix(foreign) if foreign else _key(root, line.file)
         if key is None:
             raise UserError(
                 f"{path}:{line.number}: '{line.file}' is not in the folder {root}; write paths that stay in "

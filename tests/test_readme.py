@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,14 @@ from typer.main import get_command
 from bench import conformance, plugins
 from bench.commands import app
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_leaderboard_of_the_readme_is_the_committed_one() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_readme.py"))
+    board = (ROOT / "reports" / "leaderboard.md").read_text(encoding="utf-8")
+    assert made["with_block"](README, board) == README, "run: python docs/make_readme.py"
 
 
 def test_the_method_in_30_lines_passes_the_conformance_suite(

@@ -58,6 +58,7 @@ def test_every_column_of_the_boards_is_explained():
         "tuned": "**tuned**",
         "time": "**time per trial",
         "time_all": "time in all**",
+        "hashes": "**code / settings**",
     }
     assert set(names) == {*RANKING, *MEASUREMENT} - {"method", "note"}
     for printed in names.values():

@@ -125,6 +125,8 @@ class TimeSformer(nn.Module):
     """
 
     patch = (1, PATCH, PATCH)
+    whole_patches = True
+    """A crop that is no multiple of the patch would lose a rim of pixels; the harness refuses it."""
 
     def __init__(
         self,

@@ -61,17 +61,15 @@ def audit(
 
 def _audit_set(name: str, quick: bool, workers: int | None) -> list[AuditFinding]:
     from bench import plugins
+    from bench.leaks import findings_by_name
     from bench.schedule import available_cpus
     from datasets import audit_record
-    from datasets.annotated import AnnotatedSet
-    from datasets.audit import audit_table, sort_findings
+    from datasets.audit import sort_findings
     from datasets.audit_files import audit_bytes, audit_footage
-    from datasets.audit_lists import audit_lists, read_published
 
     dataset = plugins.dataset(name)
     table = dataset.table()
-    lists = dataset.lists if isinstance(dataset, AnnotatedSet) else None
-    found = audit_lists(read_published(lists)) if lists else audit_table(table)
+    found = findings_by_name(dataset)
     if not quick:
         dataset.prepare()
         found += [*audit_bytes(table), *audit_footage(table, workers or available_cpus())]

@@ -47,6 +47,12 @@ LimitSteps = Annotated[
         "--limit-steps", min=1, help="Train for N steps at most; bars the trials from leaderboards."
     ),
 ]
+AllowEmptyClasses = Annotated[
+    bool,
+    typer.Option(
+        "--allow-empty-classes", help="Classes with too few clips for a label budget keep what they have."
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs; the suite's is inside.")]
 To = Annotated[Path | None, typer.Option("--to", help="Folder of the report.")]
 Plugins = Annotated[
@@ -69,6 +75,19 @@ Address = Annotated[
     str | None,
     typer.Option("--address", help="A running Ray cluster, or 'auto'; --out must be a shared folder."),
 ]
+MaxRetries = Annotated[
+    int,
+    typer.Option(
+        "--max-retries",
+        min=0,
+        help="Further attempts when the machine fails (worker, storage, GPU), not the method.",
+    ),
+]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option("--trial-timeout", min=1, help="Seconds that one attempt of a trial may take.", metavar="S"),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
 StaleTrials = Annotated[
     Stale | None,
     typer.Option("--stale", help="Run trials of changed code again, or keep their results."),
@@ -92,7 +111,12 @@ def names(text: str | None, option: str) -> list[str] | None:
 
 
 def choice(
-    methods: str | None, data: str | None, seeds: str | None, full: bool, limit_steps: int | None
+    methods: str | None,
+    data: str | None,
+    seeds: str | None,
+    full: bool,
+    limit_steps: int | None,
+    allow_empty_classes: bool = False,
 ) -> Choice:
     """What of a suite was asked for.
 
@@ -112,6 +136,7 @@ def choice(
         seeds=numbers,
         full=full,
         limit_steps=limit_steps,
+        allow_empty_classes=allow_empty_classes,
     )
 
 

@@ -19,10 +19,14 @@ def run(
     out: options.Out = Path("runs"),
     to: options.To = None,
     limit_steps: options.LimitSteps = None,
+    allow_empty_classes: options.AllowEmptyClasses = False,
     max_concurrent: options.MaxConcurrent = None,
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
     address: options.Address = None,
+    max_retries: options.MaxRetries = 2,
+    trial_timeout: options.TrialTimeout = None,
+    wait: options.Wait = False,
     plugin: options.Plugins = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also run what needs a GPU on a machine without one.")
@@ -58,7 +62,7 @@ def run(
     return runner.run_suite(
         loaded,
         runner.Options(
-            choice=options.choice(methods, data, seeds, full, limit_steps),
+            choice=options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes),
             out=out,
             to=to,
             settings=Settings(
@@ -66,10 +70,13 @@ def run(
                 cpus_per_trial=cpus_per_trial,
                 gpus_per_trial=gpus_per_trial,
                 address=address,
+                max_retries=max_retries,
+                trial_timeout=trial_timeout,
             ),
             yes=yes,
             stale=None if stale is None else stale.value,
             retry_failed=retry_failed,
+            wait=wait,
         ),
     )
 
@@ -82,9 +89,11 @@ def plan(
     full: options.Full = False,
     out: options.Out = Path("runs"),
     limit_steps: options.LimitSteps = None,
+    allow_empty_classes: options.AllowEmptyClasses = False,
     plugin: options.Plugins = None,
     specs: Annotated[
-        Path | None, typer.Option("--specs", help="Write every trial's specification as DIR/ID.json.")
+        Path | None,
+        typer.Option("--specs", help="Write every trial's specification as DIR/ID.json, and their splits."),
     ] = None,
 ) -> int:
     """Show what a run would do: every trial, and whether it is done, stale, failed or missing.
@@ -97,9 +106,10 @@ def plan(
     options.load_plugins(plugin)
     from bench import runner
     from bench.agenda import extended, make_agenda, survey
+    from bench.split_folder import keep_splits
     from bench.store import write_json
 
-    chosen = options.choice(methods, data, seeds, full, limit_steps)
+    chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes)
     loaded = extended(loaded, chosen.methods or ())
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
@@ -108,6 +118,8 @@ def plan(
         print(f"{trial.spec.id} {states[trial.spec.id]:7} {trial.line}")
         if specs is not None:
             write_json(specs / f"{trial.spec.id}.json", trial.spec.model_dump(mode="json"))
+    if specs is not None:
+        keep_splits((trial.spec for trial in agenda.trials), specs)
     counts = [
         f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
     ]

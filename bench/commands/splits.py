@@ -66,6 +66,7 @@ def write(
     ],
     seeds: Annotated[str, typer.Option("--seeds", help="As 0-4 or 0,2,5-7.")] = "0-4",
     to: Annotated[Path, typer.Option("--to", help="Folder of the files.")] = Path("splits"),
+    allow_empty_classes: options.AllowEmptyClasses = False,
     plugin: options.Plugins = None,
 ) -> int:
     """Write the splits that trials use as text files with their hashes.
@@ -88,7 +89,7 @@ def write(
         raise UserError(f"--labels: '{labels}' is no budget; give '4', '5%', 'list' or 'all'.")
     table = plugins.dataset(name).table()
     for seed in numbers:
-        split = make_split(table, labels, seed)
+        split = make_split(table, labels, seed, allow_empty_classes)
         path = to / f"{name}@{labels.replace('%', 'pc')}-seed{seed}.tsv"
         write_split(path, split, table.classes)
         print(f"{path}  {split.hash[:12]}  {len(split.labeled)} labeled, {len(split.validation)} validation")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
-import io
 import math
-import pickle
+import tempfile
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bench.checkpoints import Checkpoints
 from bench.conformance.setting import (
     CLASSES,
     CLIPS,
@@ -65,18 +67,26 @@ def check_state(method: type[Method]) -> None:
 
 
 def check_resume(method: type[Method]) -> None:
-    """Stopped at any step and resumed from its checkpoint, training gives the same bits as without a stop."""
-    saved: dict[int, bytes] = {}
-    whole = _Training(method)
-    whole.run(saved)
-    expected = whole.content()
+    """Stopped at any step and resumed from its checkpoint file, it ends with the bits of no stop."""
     later = WARMUP + 1 + derive(0, f"interrupted/{method.name}") % (STEPS - WARMUP - 1)
-    for step in (1, later):
-        resumed = _Training(method)
-        resumed.load(saved[step])
-        resumed.run({})
-        place = _difference(expected, resumed.content())
-        require(place is None, f"stopped at step {step} and resumed, it ends with other bits in '{place}'")
+    with tempfile.TemporaryDirectory(prefix="sefar-bench-") as folder:
+        files = {step: Checkpoints(_made(Path(folder) / str(step)), method.name) for step in (1, later)}
+        whole = _Training(method)
+        whole.run(files)
+        expected = whole.content()
+        for step, file in files.items():
+            resumed = _Training(method)
+            resumed.load(file)
+            resumed.run({})
+            place = _difference(expected, resumed.content())
+            require(
+                place is None, f"stopped at step {step} and resumed, it ends with other bits in '{place}'"
+            )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 class _Training:
@@ -99,13 +109,12 @@ class _Training:
         optimizer = build_optimizer(parameters, self._protocol.optimizer)
         self._state = State(made, ema.frozen_copy(made.student), optimizer)
 
-    def run(self, saved: dict[int, bytes]) -> None:
-        """Trains to the end; puts the checkpoint after each step into `saved`."""
+    def run(self, files: Mapping[int, Checkpoints]) -> None:
+        """Trains to the end; writes a checkpoint after the steps in `files`."""
 
         def after(now: State) -> None:
-            file = io.BytesIO()
-            torch.save(now.state_dict(), file)
-            saved[now.step] = file.getvalue()
+            if now.step in files:
+                files[now.step].save(now.step, {"state": now.state_dict()})
 
         hidden = torch.full((12,), UNKNOWN)
         train(
@@ -118,23 +127,22 @@ class _Training:
             after=after,
         )
 
-    def load(self, checkpoint: bytes) -> None:
+    def load(self, file: Checkpoints) -> None:
         """Goes on from a checkpoint; the weights of before are spoilt, so that it must bring all of them."""
         for parameter in self._state.method.parameters():
             nn.init.normal_(parameter)
-        try:
-            state = torch.load(io.BytesIO(checkpoint), weights_only=True)
-        except pickle.UnpicklingError as error:
+        saved = file.load()
+        if saved is None:
             raise ConformanceError(
                 "its checkpoint holds more than tensors and plain data, so it cannot be loaded safely: keep "
                 "state in registered buffers"
-            ) from error
-        self._state.load_state_dict(state)
+            )
+        self._state.load_state_dict(saved["state"])
 
     def content(self) -> dict[str, Any]:
         """All that the next step or the evaluation depends on."""
         state = self._state.state_dict()
-        del state["seconds"]
+        del state["seconds"], state["cpu_seconds"]
         return {**state, "predictions": self._setting.predictions()}
 
 

@@ -54,18 +54,32 @@ EXPLAINED = {
     ),
     "method": "The method behind the entry.",
     "note": "What sets this entry apart.",
-    "clips": "Test clips that could be decoded, of those listed; the others count as wrong.",
+    "clips": (
+        "Test clips that could be decoded, of those listed; the others count as wrong. In brackets the "
+        "source videos that they were cut from, where that is fewer."
+    ),
     "detectable": (
         "The true difference to the baseline, in points, that would have been found with a probability of"
         " 80 %: were this the only comparison, and as the strictest of its family. Not significant does "
         "not mean equal."
     ),
-    "tuned": "How many configurations were tried on validation clips before, and which settings were chosen.",
-    "time": "Time of one trial: preparing, training, evaluating.",
-    "time_all": "Time of all finished trials of the entry together.",
+    "tuned": (
+        "How many configurations were tried on validation clips before, and which settings were chosen. Then "
+        "the validation accuracy that is expected of the best of so many configurations: how much of a score "
+        "more tuning buys."
+    ),
+    "time": (
+        "Time of one trial. CPU (processor): the processor time of its training, which other programs on the "
+        "machine do not change. Otherwise by the clock on the wall: preparing, training, evaluating."
+    ),
+    "time_all": "The same for all finished trials of the entry together.",
+    "hashes": (
+        "First digits of two hashes: of the code that ran the trials, and of all settings of the row. Equal "
+        "digits, equal code and settings. The hashes of the splits are in the small print."
+    ),
     "gpu_hours": "Hours on a GPU of all finished trials of the entry together.",
-    "throughput": "Training clips, labeled and unlabeled, per second of training.",
-    "memory": "The most memory of the device that a trial of the entry held.",
+    "throughput": "Training clips, labeled and unlabeled, per second of training, by the clock of the time.",
+    "memory": ("The most memory that a trial of the entry held: of the GPU, or of its process on a CPU."),
     "energy": "What the device drew over all trials of the entry, where it can be read.",
     **{key: f"{text[0].upper()}{text[1:]}." for key, text in MEANING.items()},
     "coverage": "Mean share of the unlabeled clips whose pseudo-label was used, over the whole training.",

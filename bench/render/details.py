@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from bench.board import Board, Row
 from bench.metrics import confusion
-from bench.store import METRICS
-from bench.training_log import TrainingLog, read_log
+from bench.training_log import TrainingLog
 
 Floats = NDArray[np.float64]
 BINS = 50
@@ -101,9 +100,7 @@ def _confusion(row: Row) -> NDArray[np.int64] | None:
 
 
 def _curves(row: Row) -> dict[str, Curve]:
-    paths = [record.folder.path / METRICS for record in row.records if record.done and record.folder]
-    logs = [read_log(path) for path in paths if path.is_file()]
-    logs = [log for log in logs if len(log.step)]
+    logs = [log for record in row.records if (log := record.log) is not None and len(log.step)]
     found = {name: _curve(logs, series) for name, series in _SERIES.items()}
     return {name: curve for name, curve in found.items() if curve is not None}
 

@@ -16,6 +16,9 @@ from bench.render.tables import Table
 from bench.suite import LoadedSuite, Section
 from bench.summary import summaries
 
+FOLDER = "figures"
+"""Where a report keeps its pictures."""
+
 RIGHT = re.compile(r"[\d.,+\-–<%/() ]+( of .*)?|–")
 """Cells of numbers, which are set to the right."""
 

@@ -17,13 +17,12 @@ from bench.render.figures import canvas, compute, confusion, groups, training
 from bench.render.figures.accuracy import accuracy, comparable
 from bench.render.figures.differences import compared, differences
 from bench.render.figures.published import measured, measured_against_published
-from bench.render.markdown import Picture
+from bench.render.markdown import FOLDER, Picture
 from bench.render.palette import Look, looks
 from bench.render.words import title
 from bench.stats import friedman, nemenyi_cd
 from bench.suite import Suite
 
-FOLDER = "figures"
 MOST_BOARDS = 12
 """Reports with more boards have the figures of whole data sets only: nobody looks at hundreds of pictures."""
 
@@ -180,8 +179,9 @@ def _save(
     figure: Figure, name: str, shows: str, write: Write, minor: bool = False, in_page: bool = False
 ) -> Picture:
     files = {kind: f"{FOLDER}/{file_name(name)}.{kind}" for kind in ("png", "svg")}
+    box = canvas.tight_box(figure)
     for kind, path in files.items():
-        write(path, canvas.as_bytes(figure, kind))
+        write(path, canvas.as_bytes(figure, kind, box))
     return Picture(png=files["png"], svg=files["svg"], shows=shows, minor=minor, in_page=in_page)
 
 

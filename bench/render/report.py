@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bench.render import stamp
 from bench.render.details import Details, details
 from bench.render.html import html
 from bench.render.latex import tables_tex
-from bench.render.markdown import Pictures, page
+from bench.render.markdown import FOLDER, Pictures, page
 from bench.render.results_csv import results_csv
 from bench.render.stamp import FILES
 from bench.render.stats_json import stats_json
@@ -62,6 +63,7 @@ def write_report(
     if "md" in formats:
         for name, content in made.figures.items():
             _write(to / name, content)
+        _sweep(to, made.figures, loaded.suite.sections)
     written = []
     for name in sorted(set(formats), key=list(FILES).index):
         path = to / FILES[name]
@@ -71,12 +73,22 @@ def write_report(
     return written[0]
 
 
+def _sweep(to: Path, made: Collection[str], sections: Collection[str]) -> None:
+    """Deletes figures of these sections that an earlier report had and this one has not."""
+    ours = tuple(f"{section}-" for section in sections)
+    for path in (to / FOLDER).glob("*"):
+        ended = path.suffix in (".png", ".svg") and path.relative_to(to).as_posix() not in made
+        if ended and path.name.startswith(ours):
+            path.unlink()
+
+
 class _Report:
     """The texts of a report; what several of them need is made once, what none needs never."""
 
     def __init__(self, loaded: LoadedSuite, run: Run) -> None:
         self._loaded, self._run = loaded, run
-        self._boards = all_boards(run.records, loaded.suite)
+        boards = all_boards(run.records, loaded.suite)
+        self._boards = tuple(replace(board, findings=run.audit.get(board.data, ())) for board in boards)
 
     def text(self, name: str) -> str:
         """The content of the file of a format."""

@@ -32,7 +32,7 @@ COLUMNS = (
     "split_hash",
     "scored_step",
 )
-COST_ENDINGS = ("_seconds", "_hours", "_mib")
+COST_ENDINGS = ("_seconds", "_hours", "_mib", "_joules")
 
 
 def results_csv(records: Sequence[Record]) -> str:

@@ -55,6 +55,7 @@ def reservations(board: Board) -> list[str]:
             "seeds, so it says nothing about other draws and is never put into one table with boards that "
             "draw anew."
         )
+    said += [_FOUND[each.severity].format(data=board.data, sentence=each.sentence) for each in board.findings]
     if board.measure == "top1" and board.balanced and board.scored is not None:
         clips = int((board.scored.labels == board.scored.labels[0]).sum())
         said.append(f"Every class has {count(clips, 'test clip')}, so mean per-class accuracy is top-1 here.")
@@ -71,7 +72,16 @@ def reservations(board: Board) -> list[str]:
             f"of {'seed' if len(left_out) == 1 else 'seeds'} {ranges(left_out)} are in results.csv only."
         )
     mixed = mixtures([record for row in board.rows for record in row.records])
+    said += _unseen(board)
     return said + _unfinished(board) + _sensitive(board) + _no_claim(board) + mixed
+
+
+_FOUND = {
+    "leak": "Leak in {data}, accepted for this run: {sentence}. What was seen in training is recalled, not "
+    "recognized, so scores and differences of this board may be too high.",
+    "flaw": "Flaw of {data}: {sentence}.",
+    "note": "Note on {data}: {sentence}.",
+}
 
 
 def _name(row: Row) -> str:
@@ -164,6 +174,19 @@ def _could_have_shown(board: Board) -> str:
     if seeds <= len(board.seeds):  # the estimate of the seeds is rougher than that of this very cell
         return f"{said}; a few more seeds should show {points}."
     return f"{said}; about {seeds} seeds would show {points}."
+
+
+def _unseen(board: Board) -> list[str]:
+    """A warning where differences that matter may go unnoticed."""
+    margin = board.suite.equivalence_points
+    found = [row.to_baseline for row in board.ranked if row.to_baseline is not None and not row.diverged]
+    least = [c.detectable for c in found if c.detectable is not None]
+    if not least or 100 * max(least) <= margin:
+        return []
+    return [
+        f"Differences of {margin:g} to {percent(max(least))} points are large enough to matter, yet may go "
+        "unnoticed on this board, even by a comparison that is made alone."
+    ]
 
 
 def _no_claim(board: Board) -> list[str]:

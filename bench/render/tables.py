@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.board import Board, Row
-from bench.costs import Costs, total
-from bench.costs import seconds as all_seconds
+from bench.costs import Costs, spent, total
 from bench.metrics import MEANING
 from bench.render import words
 from bench.render.words import NONE
-from bench.store import METRICS
-from bench.suite import LoadedSuite
-from bench.training_log import mean_of, pseudo_labels, read_log
+from bench.spec import TrialSpec
+from bench.stats import expected_best_of_k
+from bench.suite import LoadedSuite, TunedEntry
+from bench.training_log import mean_of, pseudo_labels
+
+DIGITS = 8
+"""Of a hash in a table: enough to tell apart, short enough to read."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ RANKING = (
     "superiority",
     "seeds",
 )
-MEASUREMENT = ("entry", "method", "note", "clips", "detectable", "tuned", "time", "time_all")
+MEASUREMENT = ("entry", "method", "note", "clips", "detectable", "tuned", "time", "time_all", "hashes")
 APART = ("entry", "accuracy", "gap", "seeds", "note")
 
 
@@ -113,6 +118,7 @@ def measurement(board: Board, loaded: LoadedSuite) -> Table:
         "tuned",
         "time per trial",
         "time in all",
+        "code / settings",
         *(header for header, _, _ in costs),
     )
     rows = tuple(
@@ -124,6 +130,7 @@ def measurement(board: Board, loaded: LoadedSuite) -> Table:
             _detectable(row),
             tuned(row, loaded),
             *times(row),
+            hashes(row),
             *(cells[i] for _, _, cells in costs),
         )
         for i, row in enumerate(board.rows)
@@ -180,17 +187,35 @@ def _metrics(row: Row) -> list[str]:
 
 def _pseudo(row: Row) -> tuple[str, str]:
     """Share of pseudo-labels used over training, and how many of these were right."""
-    paths = [r.folder.path / METRICS for r in row.records if r.done and r.folder]
-    found = [pseudo_labels(read_log(path)) for path in paths if path.is_file()]
+    found = [pseudo_labels(log) for record in row.records if (log := record.log) is not None]
     means = (mean_of([each.coverage for each in found]), mean_of([each.precision for each in found]))
     used, right = (NONE if mean is None else words.percent(mean) for mean in means)
     return used, right
 
 
 def clips(row: Row) -> str:
-    """Evaluated of listed test clips."""
-    found = sorted({(r.evaluated, len(r.scored.clips)) for r in row.records if r.scored is not None})
-    return ", ".join(f"{evaluated:,} of {listed:,}" for evaluated, listed in found) or NONE
+    """Evaluated of listed test clips, and of how many source videos where these have several."""
+    found = {(r.evaluated, r.scored) for r in row.records if r.scored is not None}
+    cells = {
+        f"{evaluated:,} of {len(scored.clips):,}"
+        + (f" ({len(set(scored.groups)):,} videos)" if scored.clusters else "")
+        for evaluated, scored in found
+    }
+    return ", ".join(sorted(cells)) or NONE
+
+
+def hashes(row: Row) -> str:
+    """First digits of the hashes of the code and of the settings of its trials."""
+    done = [record for record in row.records if record.done]
+    code = sorted({str(record.done.get("code_hash", "unknown"))[:DIGITS] for record in done})
+    settings = sorted({_settings(record.spec)[:DIGITS] for record in row.records})
+    return f"{', '.join(code) or NONE} / {', '.join(settings)}"
+
+
+def _settings(spec: TrialSpec) -> str:
+    """Hash of all that a row fixes: everything but data set, label budget, split and seed."""
+    fixed = spec.model_dump(mode="json", exclude={"data", "labels", "split_hash", "seed"})
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
 def _detectable(row: Row) -> str:
@@ -201,24 +226,37 @@ def _detectable(row: Row) -> str:
 
 
 def tuned(row: Row, loaded: LoadedSuite) -> str:
-    """What was tuned, and with how much effort."""
+    """What was tuned, with how much effort, and how good the best of so many trials is expected to be."""
     entry = loaded.tuned_entry(row.entry.label)
     if loaded.tuned is None or row.entry.label not in loaded.tuned.entries:
         return "not tuned"
     names = [*sorted(entry.optimizer), *sorted(entry.config)]
     what = f" ({', '.join(names)})" if names else ""
-    return f"{words.count(loaded.tuned.configurations, 'configuration')}{what}"
+    return f"{words.count(loaded.tuned.configurations, 'configuration')}{what}{_best_of(entry)}"
+
+
+def _best_of(entry: TunedEntry) -> str:
+    """Validation accuracy of the best of k configurations, as it is expected of so many draws."""
+    scores = entry.validation_accuracies
+    if not scores:
+        known = entry.validation_accuracy
+        return "" if known is None else f"; validation {words.percent(known)} %"
+    n = len(scores)
+    draws = range(1, n + 1) if n <= 4 else (1, n // 2, n)
+    expected = " / ".join(words.percent(expected_best_of_k(scores, k)) for k in draws)
+    return f"; validation, best of {' / '.join(map(str, draws))}: {expected} %"
 
 
 def times(row: Row) -> tuple[str, str]:
-    """Mean time of a finished trial, and of all together, by kind of device."""
-    spent: dict[str, list[float]] = {}
+    """Mean time of a finished trial, and of all together, by kind of device and clock."""
+    found: dict[str, list[float]] = {}
     for record in row.records:
         if record.done:
+            took, clock = spent(record)
             device = "GPU" if record.spec.device == "cuda" else "CPU"
-            spent.setdefault(device, []).append(all_seconds(record.done))
-    means = [f"{words.duration(sum(s) / len(s))} {device}" for device, s in sorted(spent.items())]
-    totals = [f"{words.duration(sum(s))} {device}" for device, s in sorted(spent.items())]
+            found.setdefault(f"{device} ({clock})", []).append(took)
+    means = [f"{words.duration(sum(s) / len(s))} {kind}" for kind, s in sorted(found.items())]
+    totals = [f"{words.duration(sum(s))} {kind}" for kind, s in sorted(found.items())]
     return ", ".join(means) or NONE, ", ".join(totals) or NONE
 
 

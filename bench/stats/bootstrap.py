@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.stats.checks import Floats, codes, correctness, probability
-from bench.stats.crossed import Clusters
+from bench.stats.variances import Clusters
 
 
 @dataclass(frozen=True, kw_only=True)

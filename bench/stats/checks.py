@@ -35,6 +35,8 @@ def correctness(values: ArrayLike, name: str, axes: tuple[str, ...]) -> Floats:
         ValueError: if an entry is not boolean, 0 or 1, or the shape is wrong.
     """
     array = finite_array(values, name, axes)
+    if getattr(values, "dtype", None) == np.bool_:
+        return array
     if not ((array == 0) | (array == 1)).all():
         raise ValueError(f"{name} must hold only True/False or 1/0 (correct or not per clip).")
     return array

@@ -9,21 +9,17 @@ all pairs (Smyth 2004).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special
 
-from bench.stats.checks import Floats, codes, correctness, finite_array
-from bench.stats.estimate import Estimate, Numbers, TTest, claim, no_claim, t_p
+from bench.stats.checks import Floats, correctness
+from bench.stats.estimate import LEVEL, Estimate, Numbers, TTest, no_claim, t_p
+from bench.stats.variances import Clusters, Variances, cluster_sums, own_variances, pair_variances
 
-Clusters = Iterable[Hashable] | None
-"""One label per clip, equal for clips cut from the same source video; None: every clip is its own."""
-
-COARSE = 1e-12  # row means closer than this are equal: their differences are rounding errors
 ONE_SEED = "one seed: nothing is known about the variance over seeds"
 ONE_CLUSTER = "one clip or source video: nothing is known about the variance over clips"
 NO_SEED_VARIANCE = "all seeds give the same value: the test set is too coarse to show the variance over seeds"
@@ -203,9 +199,9 @@ def averaged_mean_interval(
 
 def _own_mean(array: Floats, clusters: Clusters, weights: ArrayLike | None) -> MeanInterval:
     """The mean of one method, (1, seeds, clips), with its interval."""
-    means, sums = _cluster_sums(array, clusters, weights)
-    parts = _components(sums[0])
-    return MeanInterval(**_conclude(float(means[0]), parts), **parts)
+    means, sums = cluster_sums(array, clusters, weights)
+    concluded = _Concluded.of(means, own_variances(sums), 0.0)
+    return MeanInterval(**concluded.numbers(0), **concluded.parts(0))
 
 
 def _pairs(
@@ -213,96 +209,79 @@ def _pairs(
 ) -> dict[tuple[int, int], PairTest]:
     """Every pair (i, j), i < j, of a (methods, seeds, clips) array."""
     methods, seeds, _ = correct.shape
-    means, sums = _cluster_sums(correct, clusters, weights)
-    parts = {(i, j): _components(sums[i] - sums[j]) for i, j in combinations(range(methods), 2)}
+    means, sums = cluster_sums(correct, clusters, weights)
+    first, second = np.triu_indices(methods, 1)
     prior_df = float(min(max_prior_df, (methods - 2) * (seeds - 1)))
-    own = [v for part in parts.values() if (v := part["V_seed"]) is not None]
-    if prior_df > 0 and own:
-        pooled = float(np.mean(own))
-        for part in parts.values():
-            _moderate(part, pooled, prior_df)
-    out = {}
-    for (i, j), part in parts.items():
-        numbers = _conclude(float(means[i] - means[j]), part)
-        se, df = numbers["se"], numbers["df"]
-        p = None if se is None or df is None else t_p(numbers["estimate"], se, df)
-        out[i, j] = PairTest(p=p, **numbers, **part)
-    return out
+    concluded = _Concluded.of(means[first] - means[second], pair_variances(sums), max(prior_df, 0.0))
+    return {
+        (i, j): PairTest(p=concluded.p(at), **concluded.numbers(at), **concluded.parts(at))
+        for at, (i, j) in enumerate(zip(first.tolist(), second.tolist(), strict=True))
+    }
 
 
-def _cluster_sums(correct: Floats, clusters: Clusters, weights: ArrayLike | None) -> tuple[Floats, Floats]:
-    """Means (methods,) and u_sg = sum over the clips c of g of w_c (X[s, c] - mean), (methods, seeds, G).
+@dataclass(frozen=True, eq=False)
+class _Concluded:
+    """Estimates with total variance, Satterthwaite degrees of freedom and t interval, (tests,) each."""
 
-    All variances of a pair are sums over the difference of two methods' u, so this is done once per method.
-    """
-    _, seeds, clips = correct.shape
-    if weights is None:
-        means = correct.sum((1, 2)) / (
-            seeds * clips
-        )  # whole numbers: equal accuracies come out exactly equal
-        u = (correct - means[:, None, None]) / clips
-    else:
-        w = _weights(weights, clips)
-        means = (correct @ w).mean(1)
-        u = (correct - means[:, None, None]) * w
-    if clusters is None:
-        return means, u
-    group = codes(clusters, clips, "clusters")
-    order = np.argsort(group, kind="stable")
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    return means, np.add.reduceat(u[..., order], starts, axis=-1)
+    estimate: Floats
+    variances: Variances
+    moderated: Floats
+    prior_df: float
+    se: Floats
+    df: Floats
+    half: Floats
+
+    @classmethod
+    def of(cls, estimate: Floats, v: Variances, prior_df: float) -> _Concluded:
+        """Moderates the seed variances by their mean and concludes; NaN where there is no claim."""
+        moderated = v.seed
+        if prior_df > 0:
+            moderated = (prior_df * v.seed.mean() + (v.n_seeds - 1) * v.seed) / (prior_df + v.n_seeds - 1)
+        claims = (v.seed > 0) & ~np.isnan(v.inter)
+        seed = np.where(claims, moderated, np.nan)
+        variance = np.maximum(np.maximum(seed + v.clip - v.inter, seed), v.clip)
+        df = np.minimum((prior_df + v.n_seeds - 1) * (variance / seed) ** 2, v.n_clusters - 1.0)
+        se = np.sqrt(variance)
+        half = -special.stdtrit(df, (1.0 - LEVEL) / 2.0) * se
+        return cls(estimate, v, moderated, prior_df, se, df, half)
+
+    def numbers(self, at: int) -> Numbers:
+        """The fields of an estimate, or the reason why there is no claim."""
+        estimate, se, half = float(self.estimate[at]), float(self.se[at]), float(self.half[at])
+        if np.isnan(se):
+            return no_claim(estimate, self._reason())
+        return Numbers(
+            estimate=estimate,
+            se=se,
+            df=float(self.df[at]),
+            low=estimate - half,
+            high=estimate + half,
+            reason=None,
+        )
+
+    def _reason(self) -> str:
+        if self.variances.n_seeds < 2:
+            return ONE_SEED
+        return ONE_CLUSTER if self.variances.n_clusters < 2 else NO_SEED_VARIANCE
+
+    def p(self, at: int) -> float | None:
+        """Two-sided p of "no difference"."""
+        se = float(self.se[at])
+        return None if np.isnan(se) else t_p(float(self.estimate[at]), se, float(self.df[at]))
+
+    def parts(self, at: int) -> _Parts:
+        """The variances behind it."""
+        v = self.variances
+        return _Parts(
+            V_seed=_known(v.seed[at]),
+            V_seed_moderated=_known(self.moderated[at]),
+            V_clip=_known(v.clip[at]),
+            V_inter=_known(v.inter[at]),
+            prior_df=self.prior_df,
+            n_seeds=v.n_seeds,
+            n_clusters=v.n_clusters,
+        )
 
 
-def _weights(weights: ArrayLike, clips: int) -> Floats:
-    w = finite_array(weights, "weights", ("clips",))
-    if len(w) != clips:
-        raise ValueError(f"weights must give one number for each of {clips} clips, got {len(w)}.")
-    if (w < 0).any() or abs(w.sum() - 1.0) > 1e-9:
-        raise ValueError(f"weights must not be negative and must sum to 1; they sum to {w.sum():.6g}.")
-    return w
-
-
-def _components(u: Floats) -> _Parts:
-    """The three variances from u (seeds, G)."""
-    n, g = u.shape
-    parts = _Parts(
-        V_seed=None,
-        V_seed_moderated=None,
-        V_clip=None,
-        V_inter=None,
-        prior_df=0.0,
-        n_seeds=n,
-        n_clusters=g,
-    )
-    if g > 1:
-        columns = u.mean(0)
-        parts["V_clip"] = float(g / (g - 1) * (columns @ columns))
-    if n > 1:
-        rows = u.sum(1)
-        parts["V_seed"] = float(rows.var(ddof=1) / n) if np.ptp(rows) > COARSE else 0.0
-        parts["V_seed_moderated"] = parts["V_seed"]
-    if n > 1 and g > 1:
-        parts["V_inter"] = float(n * g / (n * g - 1) * np.sum(u * u) / n**2)
-    return parts
-
-
-def _moderate(part: _Parts, pooled: float, prior_df: float) -> None:
-    """Replace the seed variance of a pair by its mean with the pooled one, weighted by degrees of freedom."""
-    own, df = part["V_seed"], part["n_seeds"] - 1
-    if own is not None:
-        part["V_seed_moderated"] = (prior_df * pooled + df * own) / (prior_df + df)
-        part["prior_df"] = prior_df
-
-
-def _conclude(estimate: float, part: _Parts) -> Numbers:
-    """Total variance and Satterthwaite degrees of freedom, or the reason why there is no claim."""
-    v_seed, v_clip, v_inter = part["V_seed_moderated"], part["V_clip"], part["V_inter"]
-    if part["V_seed"] is None or v_seed is None:
-        return no_claim(estimate, ONE_SEED)
-    if v_clip is None or v_inter is None:
-        return no_claim(estimate, ONE_CLUSTER)
-    if part["V_seed"] == 0.0:
-        return no_claim(estimate, NO_SEED_VARIANCE)
-    variance = max(v_seed + v_clip - v_inter, v_seed, v_clip)
-    df = (part["prior_df"] + part["n_seeds"] - 1) * (variance / v_seed) ** 2
-    return claim(estimate, variance, min(df, part["n_clusters"] - 1.0))
+def _known(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)

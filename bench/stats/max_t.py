@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.stats.checks import Floats, finite_array
-from bench.stats.crossed import COARSE
 from bench.stats.sign_flips import all_signs, draw_signs
+from bench.stats.variances import COARSE
 
 ENUMERATE_UP_TO = 12
 

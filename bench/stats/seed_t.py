@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.stats.checks import finite_array
-from bench.stats.crossed import COARSE, NO_SEED_VARIANCE, ONE_SEED
+from bench.stats.crossed import NO_SEED_VARIANCE, ONE_SEED
 from bench.stats.estimate import TTest, claim, no_claim, t_p
+from bench.stats.variances import COARSE
 
 
 def paired_t(differences: ArrayLike) -> TTest:

@@ -9,8 +9,9 @@ from bench.suite import load_suite
 from datasets.types import TaskInfo
 from methods.config import build
 
-APART = {"sefar_supervised"}
-"""Supervised-only training of one method's own net: a row of the main suite."""
+APART = {"sefar_supervised", "sefar_official"}
+"""Supervised-only training of one method's own net, a row of the main suite; and that method's release, which
+the suite `paper/departures` takes apart."""
 
 TASK = TaskInfo(classes=12, labeled=24, unlabeled=2376, class_counts=(2,) * 12, frames=16)
 

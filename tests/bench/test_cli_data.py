@@ -176,3 +176,10 @@ def test_a_run_on_leaked_data_needs_consent(bench: Any, ucf: tuple[Path, Path]) 
     assert answer.status == 1
     assert "same bytes" in answer.sentence and "--accept-leak ucf101" in answer.sentence
     leaks.refuse_leaks(["ucf101"], ["ucf101"])
+    accepted = bench(
+        *("run", "--suite", bench.suite(), "--data", "ucf101", "--seeds", "0", "--methods", "supervised"),
+        *("--accept-leak", "ucf101"),
+    )
+    assert accepted.status == 0, accepted.err
+    page = (bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8")
+    assert "Leak in ucf101, accepted for this run: 1 test clips have the same bytes" in page

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.store import RunFolder, read_json, write_json
+from bench.store import RunFolder, read_json, sealed, write_json
 
 LINE = r"\[\d+/\d+\] synthgym_tiny@2 (supervised|fixmatch) seed=\d top1 \d+\.\d \d+:\d\d"
 
@@ -23,6 +23,11 @@ def test_a_run_does_everything_once_and_reports(bench: Any) -> None:
     assert f"report: {report.relative_to(bench.folder)}" in first.out
     assert "fixmatch" in report.read_text(encoding="utf-8")
     assert {p.name for p in (bench.folder / "runs/tiny").iterdir()} >= {"plan.json", "env.json", "trials"}
+    splits = sorted(path.name for path in (bench.folder / "runs/tiny/splits").iterdir())
+    assert [re.sub(r"-[0-9a-f]{12}\.tsv", "", name) for name in splits] == [
+        "synthgym_tiny@2-seed0",
+        "synthgym_tiny@2-seed1",
+    ]
     again = bench("run", "--suite", suite)
     assert again.status == 0
     assert "all 4 trials are done" in again.out
@@ -165,7 +170,7 @@ def test_a_rerun_renders_a_file_that_is_missing(bench: Any, name: str) -> None:
 def _change_code(folder: Path) -> None:
     """Pretends that the trials were done by other code."""
     for done in folder.glob("trials/*/done.json"):
-        write_json(done, {**read_json(done), "code_hash": "0" * 16})
+        write_json(done, sealed({**read_json(done), "code_hash": "0" * 16}))
 
 
 def test_stale_trials_wait_for_a_decision(bench: Any) -> None:

@@ -8,8 +8,10 @@ import json
 import pytest
 from synthetic_runs import suite, write_run
 
-from bench.costs import total
+from bench.board import build_boards
+from bench.costs import spent, total
 from bench.records import load_run
+from bench.render.tables import times
 from bench.training_log import pseudo_labels, read_log
 from datasets.errors import UserError
 
@@ -86,3 +88,17 @@ def test_costs_are_summed_over_finished_trials(tmp_path):
     one = total([dataclasses.replace(records[0], done=done)])
     assert one.clips_per_second == pytest.approx(20.0)
     assert (one.peak_memory_mib, one.energy_kwh) == (512.0, pytest.approx(0.1))
+
+
+def test_on_a_cpu_processor_time_counts_where_it_was_measured(tmp_path):
+    loaded = suite({"supervised": "baseline"}, seeds="0-1")
+    run = write_run(loaded, tmp_path, lambda e, labels, s: 0.6, clips=48)
+    old, record = load_run(run).records
+    new = dataclasses.replace(record, done={**record.done, "train_cpu_seconds": 20.0, "clips_seen": 605})
+    assert spent(old) == (pytest.approx(32.5), "clock") and spent(new) == (20.0, "processor")
+    assert total([new]).clips_per_second == pytest.approx(30.25)
+    on_gpu = dataclasses.replace(new.planned, spec=new.spec.model_copy(update={"device": "cuda"}))
+    assert spent(dataclasses.replace(new, planned=on_gpu))[1] == "clock"
+    (board,) = build_boards([old, new], loaded.suite)
+    row = dataclasses.replace((*board.ranked, *board.unranked)[0], records=(old, new))
+    assert times(row) == ("32 s CPU (clock), 20 s CPU (processor)",) * 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,13 @@ import pytest
 import torch
 
 from bench import code_hash, store, trial
-from bench.experiment import Experiment
+from bench.checkpoints import Checkpoints
 from bench.plan import Choice, plan_section
+from bench.preemption import Preempted
 from bench.spec import TrialSpec
 from bench.store import TrialFolder
 from bench.suite import load_suite
+from bench.trial import Manner
 from datasets.clip_cache import ClipCache
 from datasets.synthgym import SynthGymTiny
 from datasets.types import Batch
@@ -39,19 +43,25 @@ class PowerCut(BaseException):
     """Nothing may catch it."""
 
 
-def _interrupted(spec: TrialSpec, folder: TrialFolder, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def _interrupted(
+    spec: TrialSpec, folder: TrialFolder, at: int, monkeypatch: pytest.MonkeyPatch, every: float = 0.0
+) -> None:
     """Runs a trial that checkpoints at every step until the power goes after step `at`."""
-    look = trial._Saver.look
+    look = trial._Keeper.look
 
-    def cut(self: trial._Saver, experiment: Experiment) -> None:
-        look(self, experiment)
-        if experiment.state.step == at:
+    def cut(self: trial._Keeper) -> None:
+        look(self)
+        if self._experiment.state.step == at:
             raise PowerCut
 
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
-        patch.setattr(trial, "CHECKPOINT_SECONDS", 0.0)
-        patch.setattr(trial._Saver, "look", cut)
-        trial.run_trial(spec, folder)
+        patch.setattr(trial._Keeper, "look", cut)
+        trial.run_trial(spec, folder, Manner(checkpoint_seconds=every))
+
+
+def _same(one: TrialFolder, other: TrialFolder) -> bool:
+    names = (store.PREDICTIONS, store.METRICS)
+    return all((one.path / name).read_bytes() == (other.path / name).read_bytes() for name in names)
 
 
 def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
@@ -62,33 +72,74 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     for at in (2, 7, 11):  # in the warm-up, after it, before the end
         _interrupted(spec, parts, at, monkeypatch)
         assert parts.done() is None
+        assert len(list(parts.path.glob("checkpoint-*.pt"))) == 2
     record = trial.run_trial(spec, parts)
     assert record["metrics"] == expected["metrics"]
     assert record["checkpoint_step"] == expected["checkpoint_step"]
-    for name in (store.PREDICTIONS, store.METRICS):
-        assert (parts.path / name).read_bytes() == (whole.path / name).read_bytes()
-    assert not (parts.path / store.CHECKPOINT).exists()
+    assert _same(whole, parts)
+    assert sorted(path.name for path in parts.path.iterdir()) == sorted(
+        path.name for path in whole.path.iterdir()
+    )
 
 
-@pytest.mark.parametrize("damage", ["cut", "other code"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "both", "other code"])
 def test_a_checkpoint_that_cannot_be_trusted_is_not_used(
     spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    expected = trial.run_trial(spec, TrialFolder(tmp_path / "whole"))
+    whole = TrialFolder(tmp_path / "whole")
+    trial.run_trial(spec, whole)
     folder = TrialFolder(tmp_path / "damaged")
     _interrupted(spec, folder, 7, monkeypatch)
-    path = folder.path / store.CHECKPOINT
+    previous, newest = sorted(folder.path.glob("checkpoint-*.pt"))
     if damage == "cut":
-        path.write_bytes(path.read_bytes()[:1000])
-    else:
-        saved = torch.load(path, weights_only=True)
-        saved["code_hash"] = "of yesterday"
-        for value in saved["state"]["method"].values():
+        newest.write_bytes(newest.read_bytes()[:1000])
+    if damage in ("flipped", "both"):
+        for path in (newest, previous)[: 1 + (damage == "both")]:
+            content = bytearray(path.read_bytes())
+            content[len(content) // 3] ^= 16
+            path.write_bytes(content)
+    if damage == "other code":
+        spoilt = Checkpoints(folder.path, trial.trial_code_hash(spec)).load()
+        assert spoilt is not None and spoilt["state"]["step"] == 7
+        for value in spoilt["state"]["method"].values():
             value.zero_()
-        torch.save(saved, path)
-    record = trial.run_trial(spec, folder)
+        for path in (newest, previous):
+            path.unlink()
+        Checkpoints(folder.path, "of yesterday").save(7, spoilt)
+    begins = []
+    with monkeypatch.context() as patch:
+        resume = trial._Keeper.resume
+        patch.setattr(
+            trial._Keeper, "resume", lambda self: (resume(self), begins.append(self._experiment.state.step))
+        )
+        record = trial.run_trial(spec, folder)
+    assert begins == [6 if damage in ("cut", "flipped") else 0]
     assert record["status"] == "done"
-    assert record["metrics"] == expected["metrics"]
+    assert _same(whole, folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_stops_and_the_trial_goes_on(
+    spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    whole, folder = TrialFolder(tmp_path / "whole"), TrialFolder(tmp_path / "stopped")
+    trial.run_trial(spec, whole)
+    look = trial._Keeper.look
+
+    def signaled(self: trial._Keeper) -> None:
+        if self._experiment.state.step == 5:
+            os.kill(os.getpid(), number)
+        look(self)
+
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch, pytest.raises(Preempted):
+        patch.setattr(trial._Keeper, "look", signaled)
+        trial.run_trial(spec, folder)
+    assert signal.getsignal(number) is before
+    assert [path.name[:21] for path in folder.path.glob("checkpoint-*.pt")] == ["checkpoint-0000000005"]
+    assert folder.done() is None and folder.failed() is None and folder.holder() is None
+    trial.run_trial(spec, folder)
+    assert _same(whole, folder)
 
 
 def test_the_position_of_an_unlabeled_clip_does_not_tell_its_class(spec: TrialSpec) -> None:

@@ -60,7 +60,9 @@ def test_the_file_says_what_was_chosen_and_the_suite_uses_it(search: Any) -> Non
     assert (loaded.tuned.configurations, loaded.tuned.seeds) == (3, "100-101")
     assert set(loaded.tuned.entries) == {"supervised", "fixmatch"}
     assert re.fullmatch("[0-9a-f]{16}", loaded.tuned.run_hash)
-    assert all(0 <= (entry.validation_accuracy or -1) <= 1 for entry in loaded.tuned.entries.values())
+    for entry in loaded.tuned.entries.values():
+        assert len(entry.validation_accuracies) == loaded.tuned.configurations
+        assert 0 <= max(entry.validation_accuracies) == entry.validation_accuracy <= 1
     text = search.file.read_text(encoding="utf-8")
     assert search().status == 0
     assert search.file.read_text(encoding="utf-8") == text

@@ -37,6 +37,7 @@ def table(reader: type[AnnotatedSet], form: str, below: str = "") -> ClipTable:
         ("gym99_ub", 25, 9_594, 2_814),
         ("gym99_ub_s1", 15, 4_964, 1_471),
         ("gym99_fx_s1", 11, 1_892, 777),
+        ("gym288_new", 40, 6_508, 1_998),
     ],
 )
 def test_finegym(form: str, classes: int, train: int, test: int) -> None:
@@ -44,9 +45,12 @@ def test_finegym(form: str, classes: int, train: int, test: int) -> None:
     assert (len(found.classes), len(found.train), len(found.test)) == (classes, train, test)
 
 
-@pytest.mark.parametrize("name", ["finegym/all99_5", "finegym/UB_10", "finegym/FX_S1_10"])
+@pytest.mark.parametrize(
+    "name", ["finegym/all99_5", "finegym/UB_10", "finegym/FX_S1_10", "finegym-new/list_finegym_new_5"]
+)
 def test_published_finegym_lists_keep_to_the_official_parts(name: str) -> None:
-    form = {"all99_5": "gym99", "UB_10": "gym99_ub", "FX_S1_10": "gym99_fx_s1"}[name.rpartition("/")[2]]
+    forms = {"all99_5": "gym99", "UB_10": "gym99_ub", "FX_S1_10": "gym99_fx_s1"}
+    form = forms.get(name.rpartition("/")[2], "gym288_new")
     assert compare_official(read_published(SPLITS / name), table(FineGym, form)) == []
 
 

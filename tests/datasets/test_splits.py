@@ -1,3 +1,4 @@
+import itertools
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets.errors import UserError
-from datasets.splits import labeled_subset, make_split
+from datasets.splits import labeled_subset, make_split, small_classes
 from datasets.types import UNKNOWN, ClipRef, ClipTable
 
 
@@ -103,6 +104,14 @@ def test_validation_of_the_data_set_is_used_as_it_is() -> None:
     assert len(split.labeled) == 40
 
 
+def test_a_validation_list_that_is_the_test_list_is_not_used() -> None:
+    pool = table([40, 40])
+    same = table([40, 40], validation=pool.test[::-1])
+    assert make_split(same, "5", 0) == make_split(pool, "5", 0)
+    assert make_split(same, "5", 0).validation == ()
+    assert make_split(same, "20", 0).validation == make_split(pool, "20", 0).validation != ()
+
+
 def test_the_unlabeled_pool_is_the_training_list_or_the_unlabeled_list() -> None:
     assert set(make_split(table([9, 9]), "2", 0).unlabeled) == set(table([9, 9]).train)
     pinned = table([2, 3], unlabeled=refs([5, 5], "unlabeled"))
@@ -126,13 +135,69 @@ def test_a_class_without_clips_is_named(labels: str) -> None:
     if labels == "all":
         assert len(make_split(empty, labels, 0).labeled) == 3
     else:
-        with pytest.raises(UserError, match="'class1' of data set 'mine' has 0 training clips"):
+        sentence = r"1 of the 2 classes of data set 'mine' .* 'class1' \(0\).*--allow-empty-classes"
+        with pytest.raises(UserError, match=sentence):
             make_split(empty, labels, 0)
+        assert {clip.label for clip in make_split(empty, labels, 0, allow_empty_classes=True).labeled} == {0}
 
 
 def test_a_budget_larger_than_a_class_is_refused() -> None:
-    with pytest.raises(UserError, match=r"'class1' .* has 3 training clips, but 4"):
+    with pytest.raises(UserError, match=r"fewer training clips than the 4 to be labeled: 'class1' \(3\);"):
         make_split(table([9, 3]), "4", 0)
+
+
+def test_many_small_classes_are_named_up_to_three_and_counted() -> None:
+    with pytest.raises(
+        UserError, match=r"5 of the 6 .*'class1' \(1\), 'class2' \(1\), 'class3' \(0\) and 2 more"
+    ):
+        make_split(table([9, 1, 1, 0, 1, 1]), "2", 0)
+    assert small_classes(table([9, 1, 1, 0, 1, 1]), "5%") == ("class3",)
+    assert small_classes(table([9, 0]), "all") == ()
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=5), seeds, st.sampled_from(["3", "10%", "50%"]))
+def test_allowing_empty_classes_changes_nothing_for_the_others(
+    counts: list[int], seed: int, labels: str
+) -> None:
+    pool = table([12, *counts])
+    labeled = make_split(pool, labels, seed, allow_empty_classes=True).labeled
+    found = Counter(clip.label for clip in labeled)
+    large = [label for label, count in enumerate([12, *counts]) if count >= 3]
+    alone = table([12, *(count if count >= 3 else 12 for count in counts)])
+    reference = make_split(alone, labels, seed).labeled
+    assert {c.key for c in labeled if c.label in large} == {c.key for c in reference if c.label in large}
+    for label, count in enumerate([12, *counts]):
+        assert found[label] <= count
+        assert bool(found[label]) == bool(count), "a class with a clip has a label"
+
+
+def _known(pool: ClipTable, labels: str, seed: int) -> set[str]:
+    """The keys whose labels a budget tells: labeled clips and those carved from them."""
+    split = make_split(pool, labels, seed)
+    return {clip.key for clip in (*split.labeled, *split.validation)}
+
+
+sources = st.lists(st.integers(0, 30), min_size=60, max_size=160)
+
+
+@given(sources, st.integers(1, 3), seeds)
+def test_fractions_of_any_sources_nest_and_never_share_one_with_validation(
+    videos: list[int], classes: int, seed: int
+) -> None:
+    clips = tuple(
+        ClipRef(f"{i}.mp4", Path(f"{i}.mp4"), i % classes, f"video{video}") for i, video in enumerate(videos)
+    )
+    pool = table([1] * classes, train=clips)
+    known = [_known(pool, labels, seed) for labels in ("5%", "10%", "20%", "60%", "100%")]
+    assert all(few <= many for few, many in itertools.pairwise(known))
+    for labels in ("5%", "60%", "100%"):
+        split = make_split(pool, labels, seed)
+        held = {clip.group for clip in split.validation}
+        assert held.isdisjoint(clip.group for clip in split.labeled)
+        assert len(split.validation) <= len(split.labeled)
+        assert {clip.label for clip in split.labeled} == set(range(classes)), "at least one per class"
+        fewest = min(Counter(clip.label for clip in (*split.labeled, *split.validation)).values())
+        assert fewest >= 20 or not split.validation
 
 
 def test_a_list_budget_needs_a_list() -> None:

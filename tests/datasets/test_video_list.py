@@ -150,6 +150,30 @@ def test_paths_that_leave_the_root_are_refused(tmp_path: Path, file: str) -> Non
         made(tmp_path, "a.mp4 0", f"c.mp4 0\n{written} 0").table()
 
 
+def test_lists_of_another_machine_are_found_by_the_rest_of_their_paths_or_by_name(tmp_path: Path) -> None:
+    for name in ("sit/a.mp4", "deep/c.mp4"):
+        path = tmp_path / "videos" / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+    table = made(tmp_path, "/root/video/sit/a.mp4 0\n/root/video/run/b.mp4 1", "/root/video/c.mp4 0").table()
+    assert [clip.key for clip in table.clips()] == ["sit/a.mp4", "run/b.mp4", "c.mp4"]
+    root = tmp_path / "videos"
+    assert [clip.path for clip in table.clips()] == [
+        root / "sit/a.mp4",
+        root / "run/b.mp4",
+        root / "deep/c.mp4",
+    ]
+    with pytest.raises(UserError, match=r"train\.txt:2: '/r/\./a\.mp4' is already in line 1"):
+        made(tmp_path, "/r/a.mp4 0\n/r/./a.mp4 0", "/r/c.mp4 0").table()
+
+
+def test_clips_cut_from_one_video_are_one_source(tmp_path: Path) -> None:
+    names = [f"A0xAXXysHUo_E_002184_002237_A_000{i}_000{i + 1}.mp4" for i in (1, 2)]
+    table = made(tmp_path, f"{names[0]} 0\nmine.mp4 0", f"{names[1]} 0").table()
+    assert table.train[0].group == table.test[0].group == "A0xAXXysHUo"
+    assert table.train[1].group == "mine.mp4"
+
+
 def test_two_spellings_are_one_clip(tmp_path: Path) -> None:
     assert made(tmp_path, "x/../a.mp4 0", "./c.mp4 0").table().train[0].key == "a.mp4"
     with pytest.raises(UserError, match=r"train\.txt:2: '\./a\.mp4' is already in line 1"):

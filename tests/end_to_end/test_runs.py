@@ -37,7 +37,14 @@ def test_smoke_then_nothing_then_a_single_trial(shell: Any) -> None:
         assert re.fullmatch(PREPARING, line), f"noise: {line}"
     folder = shell.folder / "runs/smoke"
     assert (folder / "report/leaderboard.md").is_file()
-    assert {path.name for path in folder.iterdir()} == {".lock", "plan.json", "env.json", "trials", "report"}
+    assert {path.name for path in folder.iterdir()} == {
+        ".lock",
+        "plan.json",
+        "env.json",
+        "splits",
+        "trials",
+        "report",
+    }
     assert not shell.processes()
     assert not shell.litter()
 

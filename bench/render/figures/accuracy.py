@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -94,9 +93,7 @@ def _seed_dots(ax: Axes, row: Row, y: float, looks: Looks) -> None:
     # Dots of seeds fan out a little in the order of the seeds: no random jitter, the same bytes each time.
     offsets = [y + 0.27 + 0.1 * (i / max(len(scores) - 1, 1) - 0.5) for i in range(len(scores))]
     look = looks[row.entry.label]
-    sns.scatterplot(
-        x=scores, y=offsets, ax=ax, color=look.color, marker=look.marker, s=22, alpha=0.6, linewidth=0
-    )
+    ax.scatter(scores, offsets, color=look.color, marker=look.marker, s=22, alpha=0.6, linewidths=0)
 
 
 def _mean(ax: Axes, row: Row, y: float, look: Look) -> None:
@@ -143,8 +140,8 @@ def _line(ax: Axes, boards: Sequence[Board], label: str, look: Look, shift: floa
             continue
         x = i + shift
         scores = [100 * row.scores[seed] for seed in row.used]
-        dots = {"color": look.color, "marker": look.marker, "s": 16, "alpha": 0.6, "linewidth": 0}
-        sns.scatterplot(x=[x + 0.02] * len(scores), y=scores, ax=ax, **dots)
+        across = [x + 0.02] * len(scores)
+        ax.scatter(across, scores, color=look.color, marker=look.marker, s=16, alpha=0.6, linewidths=0)
         low, high = row.mean.low, row.mean.high
         if low is not None and high is not None and len(row.used) >= MIN_SEEDS:
             ends = [100 * max(low, 0.0), 100 * min(high, 1.0)]

@@ -15,12 +15,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from bench.board import Board, Row
 from bench.render.palette import Look
 
 WIDTH = 8.0  # inches; 1,200 px at `DPI`, shown at about 800 in a README
 DPI = 150
+PAD = 0.12  # inches around a saved figure
 SETTINGS: Any = {
     **sns.axes_style("whitegrid"),
     "font.family": "DejaVu Sans",  # comes with Matplotlib: the same bytes everywhere
@@ -94,10 +96,17 @@ def accuracy_name(board: Board) -> str:
     return f"{kind} on test clips, %"
 
 
-def as_bytes(figure: Figure, kind: str) -> bytes:
+def tight_box(figure: Figure) -> Bbox:
+    """What a figure covers, with a little room, in inches: found once for all its files."""
+    with settings():
+        figure.draw_without_rendering()
+        return figure.get_tightbbox().padded(PAD)
+
+
+def as_bytes(figure: Figure, kind: str, box: Bbox | None = None) -> bytes:
     """The file of a figure, `png` or `svg`: no date, no version, the same bytes each time."""
     out = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with settings():
-        figure.savefig(out, format=kind, metadata=metadata, bbox_inches="tight", pad_inches=0.12)
+        figure.savefig(out, format=kind, metadata=metadata, bbox_inches=box or tight_box(figure))
     return out.getvalue()

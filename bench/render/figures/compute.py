@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.board import Board, Row
-from bench.costs import seconds
+from bench.costs import seconds, spent
 from bench.families import MIN_SEEDS
 from bench.render.figures.canvas import Looks, accuracy_name, canvas, settings, wrap
 from bench.render.palette import Look
@@ -21,11 +21,20 @@ Point = tuple[float, float, Row]
 def points(board: Board) -> list[Point]:
     """The ranked rows with their mean time; rows outside the families have other labels or data."""
     found = []
+    processor = by_processor_time(board)
     for row in board.ranked:
-        times = [seconds(record.done) for record in row.records if record.done]
+        times = [
+            spent(record)[0] if processor else seconds(record.done) for record in row.records if record.done
+        ]
         if times and row.mean is not None:
             found.append((sum(times) / len(times), 100 * row.mean.estimate, row))
     return found
+
+
+def by_processor_time(board: Board) -> bool:
+    """Whether all trials tell the processor time of their training: only then is it compared."""
+    records = [record for row in board.ranked for record in row.records if record.done]
+    return bool(records) and all(spent(record)[1] == "processor" for record in records)
 
 
 def one_kind_of_machine(board: Board) -> bool:
@@ -64,7 +73,8 @@ def accuracy_against_compute(board: Board, looks: Looks) -> Figure:
         room = 0.08 * max(high - low, 0.05 * high)
         ax.set_xlim(max(low - room, 0.0), high + room)
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=10)
-        ax.set_xlabel(f"mean time of one trial, {unit} (preparing, training, evaluating)")
+        what = "processor time of training" if by_processor_time(board) else "by the clock, all of it"
+        ax.set_xlabel(f"mean time of one trial, {unit} ({what})")
         ax.set_ylabel(accuracy_name(board))
         ax.set_title(
             f"{title(board)}: accuracy against compute\ndashed: nothing else is both faster and higher"

@@ -50,7 +50,12 @@ def _cell(ax: Axes, x: int, y: int, c: Comparison, alpha: float, k: int) -> None
     ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=color, edgecolor="none"))
     p = p_value(c.adjusted_p)
     text = f"{signed(c.estimate)}\np {p}" if p.startswith("<") else f"{signed(c.estimate)}\np = {p}"
-    ax.text(x, y, text, ha="center", va="center", fontsize=9 if k <= 8 else 6, color="#111111")
+    ax.text(x, y, text, ha="center", va="center", fontsize=_size(k), color="#111111")
+
+
+def _size(k: int) -> int:
+    """The largest letters that fit into a cell."""
+    return 9 if k <= 8 else 8 if k <= 10 else 7
 
 
 def board_diagram(board: Board, families: Families, looks: Looks) -> Figure:

@@ -63,7 +63,7 @@ def _curve(ax: Axes, curve: Curve, look: Look, share: bool, i: int) -> None:
     every = max(len(curve.step) // 5, 1)
     ax.plot(
         curve.step, scale * curve.mean, color=look.color, linewidth=1.6, marker=look.marker, markersize=5,
-        markeredgecolor="white", markevery=(min(3 * i % every, len(curve.step) - 1), every),
+        markeredgecolor="white", markevery=(min(i % every, len(curve.step) - 1), every),
     )  # fmt: skip
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from page_run import make_run
@@ -78,3 +82,26 @@ def test_escaped_text_has_no_command_but_those_of_characters(text):
     plain = re.sub(r"\\.", "", shown)
     assert not set("&#%_^~[]") & set(re.sub(r"\{[\[\]]\}", "", plain))
     assert plain.count("$") % 2 == 0
+
+
+def test_it_compiles(tmp_path):
+    program = shutil.which("pdflatex")
+    if program is None:
+        assert not os.environ.get("CI"), "pdflatex is missing: install texlive-latex-recommended, see .ci/run"
+        pytest.skip("pdflatex is not installed: tables.tex was NOT compiled")
+    entries = {
+        "supervised": "baseline",
+        EVIL.replace(",", ""): "competitor",
+        "µ – ‘é’ ≤ α ± 5 %": "competitor",
+    }
+    text = tex(tmp_path, suite(entries, notes={EVIL: EVIL}, title=EVIL), banner=EVIL)
+    head = (
+        "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{textcomp,booktabs}\\begin{document}\n"
+    )
+    (tmp_path / "page.tex").write_text(f"{head}{text}\n\\end{{document}}\n", encoding="utf-8")
+    command = [program, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "page.tex"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "page.pdf").is_file()

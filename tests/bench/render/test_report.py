@@ -117,6 +117,28 @@ def test_a_published_label_list_is_conditional_and_in_no_summary(tmp_path):
     assert "at each label budget" not in page
 
 
+def test_leaks_flaws_and_notes_of_the_data_are_said_in_words(tmp_path):
+    loaded = suite(ENTRIES)
+    run = write_run(loaded, tmp_path / "run", lambda e, labels, s: LEAD[e])
+    assert "Leak in" not in write_report(loaded, run, tmp_path / "report", ("md",)).read_text("utf-8")
+    plan = json.loads((run.path / "plan.json").read_text("utf-8"))
+    plan["audit"] = {
+        "gymlike": [
+            {"severity": s, "check": s, "count": 2, "sentence": f"2 clips are {s}s", "examples": ["a"]}
+            for s in ("leak", "flaw", "note")
+        ],
+        "other": [{"severity": "leak", "check": "x", "count": 1, "sentence": "none here", "examples": []}],
+    }
+    (run.path / "plan.json").write_text(json.dumps(plan), "utf-8")
+    pages = tmp_path / "report"
+    write_report(loaded, run, pages, ("md", "html", "latex"))
+    for name in ("leaderboard.md", "leaderboard.html", "tables.tex"):
+        text = (pages / name).read_text("utf-8")
+        assert "Leak in gymlike, accepted for this run: 2 clips are leaks." in text, name
+        assert "Flaw of gymlike: 2 clips are flaws." in text and "Note on gymlike: 2 clips are notes." in text
+        assert "none here" not in text
+
+
 def test_every_linked_figure_exists_and_is_what_it_says(tmp_path, real_figures):
     page = report(tmp_path)
     links = re.findall(r"\((figures/[^)]+)\)", page)
@@ -145,6 +167,19 @@ def test_the_same_run_gives_the_same_bytes(tmp_path, real_figures):
 
     first = digests(tmp_path / "one")
     assert len(first) == 5 + 2 * 9 + 1 and first == digests(tmp_path / "two")
+
+
+def test_figures_of_an_earlier_report_go_and_other_files_stay(tmp_path):
+    old, other = (
+        tmp_path / "out" / "figures" / name for name in ("embedded-gymlike-9-accuracy.png", "my.png")
+    )
+    old.parent.mkdir(parents=True)
+    for path in (old, other):
+        path.write_bytes(b"x")
+    loaded = suite({"supervised": "baseline", "fixmatch": "competitor"})
+    run = write_run(loaded, tmp_path / "run", lambda e, labels, s: LEAD[e], clips=60)
+    write_report(loaded, run, tmp_path / "out", ("md",))
+    assert other.exists() and not old.exists() and len(list(old.parent.glob("*.svg"))) == 2
 
 
 def test_labels_cannot_inject_markup(tmp_path):
@@ -190,7 +225,7 @@ def test_the_small_print_says_what_was_run(tmp_path):
         "code-fixmatch (fixmatch)",
         "**Seeds:** 0–4.",
         "240 of 240",
-        "32 s CPU",
+        "32 s CPU (clock)",
     ):
         assert text in page, text
     assert "Warning" not in page

@@ -1,0 +1,38 @@
+"""Which trials of a plan failed, why, and where to read more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.failures import INFRASTRUCTURE
+from bench.plan import PlannedTrial
+from bench.store import ERROR, RunFolder
+
+WIDTH = 160
+"""Longest shown message; the log has all of it."""
+
+
+def failure_lines(trials: Sequence[PlannedTrial], run: RunFolder) -> list[str]:
+    """Two lines per failed trial: what and why, and the path of its log; a head and a cure around them."""
+    rows: dict[str, list[str]] = {}
+    again = 0
+    for planned in trials:
+        folder = run.trial(planned.spec.id)
+        if planned.spec.id in rows or folder.done() is not None:
+            continue
+        failed = folder.failed()
+        if failed is None:
+            continue
+        kind = str(failed.get("kind", "failed"))
+        again += kind in INFRASTRUCTURE
+        message = " ".join(str(failed.get("message", "")).split())
+        short = message if len(message) <= WIDTH else f"{message[: WIDTH - 3]}..."
+        rows[planned.spec.id] = [f"  {planned.line}: {kind}: {short}", f"    log: {folder.path / ERROR}"]
+    if not rows:
+        return []
+    lines = [f"{len(rows)} trials failed:", *(line for row in rows.values() for line in row)]
+    if again < len(rows):
+        lines.append("try them again with --retry-failed")
+    if again:
+        lines.append(f"{again} of them for a reason of the machine; the same command tries those again")
+    return lines

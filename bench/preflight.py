@@ -1,0 +1,131 @@
+"""What would stop a trial at its first step, said before the first trial starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench import plugins
+from bench.experiment import build_backbone
+from bench.plan import PlannedTrial
+from bench.spec import TrialSpec
+from datasets.clip_cache import ClipCache
+from datasets.errors import UserError
+from datasets.splits import make_split
+from datasets.types import TaskInfo
+from methods.config import build
+
+
+def refuse_impossible(trials: Sequence[PlannedTrial]) -> None:
+    """That every method can run on its task and every backbone reads the clips of its protocol.
+
+    Trials that differ in nothing but seed and training settings are looked at once.
+
+    Raises:
+        UserError: for the first that cannot; names the entry, the field and the cure.
+    """
+    seen: set[str] = set()
+    for trial in trials:
+        spec = trial.spec
+        shape = (spec.protocol.frames, spec.protocol.size)
+        key = repr((spec.method, spec.config, spec.data, spec.labels, spec.backbone, shape))
+        if key not in seen:
+            seen.add(key)
+            refuse(spec, f"entry '{trial.entry}'")
+
+
+def refuse(spec: TrialSpec, where: str) -> None:
+    """That a trial can start.
+
+    Raises:
+        UserError: it cannot; the sentence begins with `where`.
+    """
+    cls, task = plugins.method_class(spec.method), task_of(spec)
+    config = build(cls.Config, spec.config, f"{where} (method '{spec.method}')")
+    reason = cls.unsupported(config, task)
+    if reason:
+        raise UserError(f"{where}: method '{spec.method}' cannot run on {spec.cell}: {reason}.")
+    try:
+        net = build_backbone(spec.backbone)
+        levels = cls(config, task, lambda: net).sampler().levels
+    except UserError:
+        raise
+    except Exception:  # foreign code: the trial itself will fail with this, and the others go on
+        return
+    refuse_clips(net, levels, spec, where)
+
+
+def task_of(spec: TrialSpec) -> TaskInfo:
+    """The task of a trial as its lists describe it, before anybody knows which files can be decoded."""
+    table = plugins.dataset(spec.data).table()
+    split = make_split(table, spec.labels, spec.seed)
+    counts = np.bincount([clip.label for clip in split.labeled], minlength=len(table.classes))
+    return TaskInfo(
+        classes=len(table.classes),
+        labeled=len(split.labeled),
+        unlabeled=len(split.unlabeled),
+        class_counts=tuple(counts.tolist()),
+        frames=spec.protocol.frames,
+        mirror=table.mirror,
+    )
+
+
+def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, where: str) -> None:
+    """That a backbone reads clips of the protocol's size, by showing it one.
+
+    Raises:
+        UserError: it does not, or it would leave a rim of pixels out.
+    """
+    size, name = spec.protocol.size, spec.backbone.name
+    whole = getattr(net, "whole_patches", False)
+    side = cast(tuple[int, int, int], net.patch)[1] if whole else 1
+    if size % side:
+        near = " or ".join(str(n) for n in (size // side * side, (size // side + 1) * side) if n)
+        raise UserError(
+            f"{where}: protocol.size is {size}, but backbone '{name}' cuts clips into patches of "
+            f"{side} x {side} pixels; write {near}."
+        )
+    net.eval()
+    try:
+        with torch.inference_mode():
+            for level, frames in enumerate(levels):
+                net(torch.zeros(1, 3, frames, size, size), level)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a net raises on a shape that it cannot read
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise UserError(
+            f"{where}: backbone '{name}' cannot read clips of {size} x {size} pixels "
+            f"(protocol.size) with {' + '.join(map(str, levels))} frames: {reason}."
+        ) from error
+
+
+def short_clips(trials: Iterable[PlannedTrial]) -> Iterator[str]:
+    """A sentence per data set with clips of a single frame, and per one with clips shorter than a view."""
+    wanted: dict[tuple[str, int], int] = {}
+    for trial in trials:
+        protocol = trial.spec.protocol
+        key = (trial.spec.data, protocol.short_side)
+        wanted[key] = max(wanted.get(key, 0), protocol.frames)
+    for (name, short_side), frames in wanted.items():
+        clips = plugins.dataset(name).table().clips()
+        cache = ClipCache.open(clips, name, short_side)
+        lengths = {clip.key: cache.frame_count(clip.key) for clip in clips if clip.key not in cache.errors}
+        single = sorted(key for key, length in lengths.items() if length == 1)
+        short = sorted((length, key) for key, length in lengths.items() if 1 < length < frames)
+        if single:
+            yield (
+                f"data set '{name}': {len(single)} of {len(clips)} clips ('{single[0]}' first) have a single "
+                "frame and show no motion; take them out of its lists, or they are trained and scored on as "
+                "a still picture."
+            )
+        if short:
+            yield (
+                f"data set '{name}': {len(short)} of {len(clips)} clips have fewer frames than the {frames} "
+                f"of a view and show some of them more than once (the shortest is '{short[0][1]}' with "
+                f"{short[0][0]})."
+            )
