@@ -53,7 +53,7 @@ def make_agenda(
 
     A section of real data sets runs where they are present; one that needs a GPU waits on a machine
     without for `yes`.  An embedded section runs where nothing else can (no real set, or no GPU), with
-    `--full`, and when its data are asked for.
+    `--full`, and when its data or it alone (`--embedded`) are asked for.
 
     Raises:
         UserError: for unknown names, or data that were asked for and are absent.
@@ -64,13 +64,14 @@ def make_agenda(
     _check_data(loaded, choice)
     real = {name for name, section in sections.items() if not section.embedded}
     here = any(any(presence(sections[name]).values()) for name in real)
-    everywhere = not here or device != "cuda" or choice.full or choice.data is not None
+    asked = choice.full or choice.embedded or choice.data is not None
+    everywhere = not here or device != "cuda" or asked
     trials: list[PlannedTrial] = []
     held: list[Held] = []
     unbound: dict[str, None] = {}
     embedded = False
     for name, section in sections.items():
-        if section.embedded and not everywhere:
+        if not everywhere if section.embedded else choice.embedded:
             continue
         if not _wanted(section, choice):
             continue
@@ -81,13 +82,14 @@ def make_agenda(
             continue
         embedded = embedded or (section.embedded and bool(planned) and choice.data is None)
         trials += planned
-    banner = _banner(here, device) if embedded and real else ()
+    banner = _banner(here, device) if embedded and real and not choice.embedded else ()
+    silent = choice.data or choice.embedded
     return Agenda(
         tuple(trials),
         banner,
         tuple(held),
-        {} if choice.data else _absent(loaded),
-        () if choice.data else _present(loaded),
+        {} if silent else _absent(loaded),
+        () if silent else _present(loaded),
         tuple(unbound),
     )
 
@@ -193,7 +195,9 @@ def _banner(here: bool, device: str) -> tuple[str, ...]:
 def _absent(loaded: LoadedSuite) -> dict[str, str]:
     found: dict[str, str] = {}
     for section in loaded.suite.sections.values():
-        found.update({name: how_to_add(name) for name, here in presence(section).items() if not here})
+        needed = {task.data for task in section.tasks if not task.optional}
+        here = presence(section)
+        found.update({name: how_to_add(name) for name in here if name in needed and not here[name]})
     return found
 
 

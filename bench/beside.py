@@ -21,6 +21,9 @@ PRINTED = 0.0005
 SAME_LENGTH = 1.1
 """Trainings whose numbers of epochs differ by less than this factor count as equally long."""
 
+PINNED = re.compile(r"(?P<data>.+)_published_(?P<percent>\d+(\.\d+)?)")
+"""How an imported published list is named that is to stand beside published numbers: gym99_published_5."""
+
 Verdict = Literal["agrees", "higher", "lower", "undecided", "too few seeds"]
 
 
@@ -108,7 +111,7 @@ def beside(
     used: dict[str, int] = {}
     cells, without = [], []
     for section, cell in places:
-        mine = [figure for figure in figures if _published_on(cell, figure)]
+        mine = [figure for figure in figures if _published_on(cell, figure, notes)]
         if not mine:
             without.append(cell)
             continue
@@ -134,11 +137,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _published_on(cell: str, figure: Figure) -> bool:
+def _published_on(cell: str, figure: Figure, notes: Notes) -> bool:
     data, _, labels = cell.rpartition("@")
-    if figure.label_percent is None or not labels.endswith("%"):
+    pinned = PINNED.fullmatch(data) if labels == "list" else None
+    if pinned:
+        data, labels = pinned["data"], pinned["percent"]
+    if figure.label_percent is None or not (pinned or labels.endswith("%")):
         return False
-    return _plain(data) == _plain(figure.dataset) and float(labels[:-1]) == figure.label_percent
+    theirs = notes.datasets.get(figure.dataset, figure.dataset)
+    return _plain(data) == _plain(theirs) and float(labels.rstrip("%")) == figure.label_percent
 
 
 def _cell(

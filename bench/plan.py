@@ -46,6 +46,7 @@ class Choice:
     `data`: data sets; a registered set that the suite does not name runs the embedded section's recipe.
     `limit_steps` cuts every budget and bars the trials from leaderboards.
     `allow_empty_classes`: where classes have fewer clips than labels asked for, they are taken as they are.
+    `embedded`: rendered data alone, whatever else is on this machine.
     """
 
     methods: Sequence[str] | None = None
@@ -54,6 +55,7 @@ class Choice:
     full: bool = False
     limit_steps: int | None = None
     allow_empty_classes: bool = False
+    embedded: bool = False
 
 
 @cache

@@ -94,6 +94,7 @@ class Notes(Frozen):
 
     methods: dict[str, Alias]
     backbones: dict[str, str]
+    datasets: dict[str, str] = {}
     general: tuple[str, ...]
     cautions: tuple[Caution, ...]
 

@@ -156,10 +156,10 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
             raise UserError(f"{path}: trials.{position} plans '{planned.line}' a second time; plan again.")
         places.add(place)
         trials.append(planned)
-    return run_of(read_records(trials, run), plan)
+    return run_of(read_records(trials, run), plan, str(path))
 
 
-def run_of(records: tuple[Record, ...], plan: Mapping[str, Any]) -> Run:
+def run_of(records: tuple[Record, ...], plan: Mapping[str, Any], where: str = PLAN) -> Run:
     """The records with what a plan says beside its trials."""
     banner = plan.get("banner") or ()
     lines = (banner,) if isinstance(banner, str) else tuple(str(line) for line in banner)
@@ -169,18 +169,18 @@ def run_of(records: tuple[Record, ...], plan: Mapping[str, Any]) -> Run:
         lines,
         dict(sorted(absent.items())) if isinstance(absent, dict) else {},
         {name: tuple(map(str, c)) for name, c in classes.items()} if isinstance(classes, dict) else {},
-        _audit(plan.get("audit"), path),
+        _audit(plan.get("audit"), where),
     )
 
 
-def _audit(stored: Any, path: Path) -> dict[str, tuple[AuditFinding, ...]]:
+def _audit(stored: Any, where: str) -> dict[str, tuple[AuditFinding, ...]]:
     try:
         return {
             name: tuple(AuditFinding(**{**each, "examples": tuple(each["examples"])}) for each in findings)
             for name, findings in (stored or {}).items()
         }
     except (TypeError, KeyError, AttributeError):
-        raise UserError(f"{path}: 'audit' is not understood; run the same command again.") from None
+        raise UserError(f"{where}: 'audit' is not understood; run the same command again.") from None
 
 
 def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record, ...]:

@@ -70,6 +70,7 @@ class Settings:
 
     `address`: of a running Ray cluster, or "auto"; None starts Ray on this machine for this run.
     `max_retries`: further attempts after a failure of the machine.  `trial_timeout`: seconds per attempt.
+    `keep_weights`: trials file their evaluated models.
     """
 
     max_concurrent: int | None = None
@@ -78,6 +79,7 @@ class Settings:
     address: str | None = None
     max_retries: int = 2
     trial_timeout: float | None = None
+    keep_weights: bool = False
 
 
 @dataclass
@@ -190,7 +192,7 @@ def work(job: Mapping[str, Any]) -> str:
 
     Args:
         job: the specification as JSON (`spec`), its folder (`folder`), variables to set (`environment`),
-            and seconds that it may take (`timeout`).
+            seconds that it may take (`timeout`), and whether to file the model (`keep_weights`).
 
     Returns:
         A sentence about a mistake of the user, or "".
@@ -201,7 +203,7 @@ def work(job: Mapping[str, Any]) -> str:
     """
     os.environ.update(job["environment"])
     # Another process on this trial is a worker that outlives its killed driver: its result is as good.
-    manner = Manner(wait=True, timeout=job.get("timeout"))
+    manner = Manner(wait=True, timeout=job.get("timeout"), keep_weights=bool(job.get("keep_weights")))
     try:
         spec = TrialSpec.model_validate_json(job["spec"])
         record = run_trial(spec, TrialFolder(Path(job["folder"])), manner)
@@ -351,6 +353,7 @@ def _tune(board: _Board, need: Mapping[str, Mapping[str, float]], settings: Sett
             "folder": str(board.run.trial(trial_id).path.resolve()),
             "environment": environment,
             "timeout": settings.trial_timeout,
+            "keep_weights": settings.keep_weights,
         }
         for trial_id, trial in board.planned.items()
     ]

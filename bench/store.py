@@ -2,6 +2,7 @@
 
     RUNS/<suite>/{plan.json, env.json, splits/}
     RUNS/<suite>/trials/<id>/{spec.json, metrics.jsonl, predictions.parquet, checkpoint-*.pt, error.txt,
+                              teacher.parquet (of methods that tell), model.safetensors (if asked for),
                               failed.json, done.json}
 
 An attempt holds the trial's lease, writes into a folder of its own and publishes file by file, `done.json`
@@ -29,6 +30,7 @@ from datasets.errors import UserError
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PREDICTIONS, METRICS, ERROR = "predictions.parquet", "metrics.jsonl", "error.txt"
+WEIGHTS = "model.safetensors"
 ATTEMPT = ".attempt-"
 RECORD_FORMAT = 2
 """1 had no checksum."""
@@ -210,6 +212,10 @@ class TrialFolder:
             "predictions_bytes": predictions.stat().st_size,
             "predictions_sha256": sha256(predictions),
         }
+        if (attempt / WEIGHTS).is_file():
+            record["weights_sha256"] = sha256(attempt / WEIGHTS)
+        else:
+            (self.path / WEIGHTS).unlink(missing_ok=True)  # of an earlier training
         self._move(attempt)
         write_json(self.path / DONE, sealed(record))
         for stale in (FAILED, ERROR):

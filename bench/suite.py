@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import yaml
 from annotated_types import Ge, Interval
 from pydantic import AfterValidator, model_validator
 
+from bench.inherit import completed
 from bench.spec import Frozen, Labels, Net, Protocol
 from bench.yaml_lines import load_checked
 from datasets.errors import UserError, unknown_name
@@ -86,13 +89,14 @@ class Task(Frozen):
     """A data set and the label budgets it is run at.
 
     `steps`: its own budget, where it has one.  `entries`: the labels of the entries that meet on it; none
-    named means all.
+    named means all.  `optional`: run where the data set is on this machine, not asked for where it is not.
     """
 
     data: str
     labels: tuple[Labels, ...]
     steps: Annotated[int, Ge(1)] | None = None
     entries: tuple[str, ...] = ()
+    optional: bool = False
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -251,10 +255,11 @@ class Tuned(Frozen):
 
 
 class Suite(Frozen):
-    """A named set of sections."""
+    """A named set of sections.  `extends`: the suite that it begins as, see `bench.inherit`."""
 
     name: SuiteName
     title: str
+    extends: str | None = None
     tuned: Annotated[str, AfterValidator(_check_file_name)] | None = None
     alpha: Annotated[float, Interval(gt=0, lt=1)] = 0.05
     equivalence_points: float = 1.0
@@ -294,8 +299,14 @@ def load_suite(name: str) -> LoadedSuite:
         if path.parent == SUITES or ".." in Path(name).parts:
             raise unknown_name("suite", name, suite_names())
         raise UserError(f"--suite {name}: there is no such file.")
-    suite = load_checked(path, Suite)
+    suite = load_checked(path, Suite, lambda value: completed(value, path, suite_names, _raw))
     tuned = None
     if suite.tuned is not None and (path.parent / suite.tuned).is_file():
         tuned = load_checked(path.parent / suite.tuned, Tuned)
     return LoadedSuite(suite=suite, path=path, tuned=tuned)
+
+
+def _raw(name: str) -> Mapping[str, Any]:
+    """The content of a suite that comes with the package; its own loading checks it."""
+    content: Mapping[str, Any] = yaml.safe_load((SUITES / f"{name}.yaml").read_text(encoding="utf-8"))
+    return content

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from bench import budget, evaluate, failures, looks, plugins, store
+from bench import budget, evaluate, failures, initial_weights, kept_weights, looks, plugins, store, teacher
 from bench.checkpoints import Checkpoints, remove_checkpoints
 from bench.environment import environment
-from bench.experiment import Experiment, Scene, make_scene, set_determinism
+from bench.experiment import Experiment, Scene, evaluated_model, make_scene, set_determinism
 from bench.meter import Meter
 from bench.preemption import Notice, noticed
 from bench.spec import TrialSpec
@@ -38,12 +38,14 @@ class Manner:
 
     `resume`: go on from a checkpoint in the folder.  `wait`: for another process that runs this trial.
     `timeout`: seconds that this attempt may take.  `checkpoint_seconds`: time between checkpoints.
+    `keep_weights`: file the evaluated model too.
     """
 
     resume: bool = True
     wait: bool = False
     timeout: float | None = None
     checkpoint_seconds: float | None = None
+    keep_weights: bool = False
 
 
 def run_trial(spec: TrialSpec, folder: TrialFolder, manner: Manner | None = None) -> dict[str, Any]:
@@ -166,8 +168,14 @@ def _run(
     several = spec.protocol.evaluation.views * spec.protocol.evaluation.crops > 1
     table = looks.predictions(spec, experiment) if several else experiment.predictions()
     evaluate.write_predictions(table, attempt / store.PREDICTIONS)
+    told = teacher.look(spec, scene, state.method)
+    if told is not None:
+        told.to_parquet(attempt / teacher.FILE, index=False)
+    if manner.keep_weights:
+        kept_weights.save(evaluated_model(spec, state), attempt / store.WEIGHTS)
     record: dict[str, Any] = {
         "metrics": evaluate.metrics(table, scene.task.classes),
+        "initial_weights": initial_weights.statement(spec.backbone),
         "parameters": sum(p.numel() for p in state.method.student.parameters()),
         "warmup_steps": warmup_steps(state.method, spec.protocol.steps),
         "checkpoint_step": experiment.checkpoint_step,

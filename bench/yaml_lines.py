@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +16,13 @@ M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
 
 
-def load_checked(path: Path, model: type[M]) -> M:
+def load_checked(path: Path, model: type[M], complete: Callable[[Any], Any] | None = None) -> M:
     """Reads a YAML file into a pydantic model.
+
+    Args:
+        path: the file.
+        model: what it must hold.
+        complete: adds to the file's content what it may leave out.
 
     Raises:
         UserError: file:line: field, what is wrong; for an unknown field the nearest known one.
@@ -30,6 +36,8 @@ def load_checked(path: Path, model: type[M]) -> M:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"{path}:{line}: this is not valid YAML ({error.problem}).") from None
+    if complete is not None:
+        value = complete(value)
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -1,53 +1,42 @@
-"""Decode once: the frames of a data set's clips in memory-mapped packs that every later run reads.
+"""Decode once: the frames of clips in memory-mapped packs that every later run reads.
 
-A cache is a folder of one data set and one decode setting: `index.json`, and packs of uint8 frames to
-which the index points.  Packs never change.  New or changed clips go into a new pack, then a new index
-takes the place of the old one in one rename: whatever interrupts a build, the last index and its packs
-are whole.  Opening a complete cache reads the index and the files' sizes and times, and no decoder.
+Clips are stored by the hash of their file's content and the way of storing (`cache_folder.Storage`), so one
+clip of two data sets is decoded once.  Packs never change.  New or changed clips go into a new pack, which
+appears in one rename: whatever interrupts a build, what it has published is whole.  Opening a complete cache
+reads indexes and the files' sizes and times, and no decoder.  A clip's checksum is compared when a process
+first reads it; a damaged one is decoded again and must then give the same pixels.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
-import os
-import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from datasets import video_io
-from datasets.clip_packs import FORMAT, Entry, PackWriter, load_index, mapped
-from datasets.contained import Lost, contained
+from datasets import clip_build
+from datasets.cache_folder import Form, Storage, cache_home, mark_used, table_path
+from datasets.clip_packs import PIXELS, Entry, load_entries, mapped
 from datasets.errors import UserError
-from datasets.home import data_home
+from datasets.file_hashes import Known, compare, extend_table, fingerprint, fingerprints, load_table
+from datasets.jpeg_frames import JpegFrames
 from datasets.progress import tracked
 
 if TYPE_CHECKING:  # the child processes import this module, and need no torch
     from datasets.types import ClipRef
 
-PACK_BYTES = 1 << 30
-"""A build publishes what it has at this size, so that a killed one loses little."""
+__all__ = ["ClipCache", "fingerprint"]
 
+SHOWN_BYTES = 1 << 30
+"""Hashing at least so much shows its progress."""
 
-@dataclass(frozen=True)
-class _Job:
-    path: Path
-    short_side: int
-    decoder: str
-    known: Entry | None
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    entry: Entry
-    frames: NDArray[np.uint8] | None  # None: an error, or the content is what it was
+ATTEMPTS = 4
+"""Times that `open` starts anew because other processes removed what it was about to read."""
 
 
 class ClipCache:
@@ -59,12 +48,23 @@ class ClipCache:
     """
 
     def __init__(
-        self, name: str, folder: Path, entries: Mapping[str, Entry], errors: Mapping[str, str]
+        self,
+        name: str,
+        folder: Path,
+        storage: Storage,
+        paths: Mapping[str, Path],
+        entries: Mapping[str, Entry],
+        errors: Mapping[str, str],
     ) -> None:
-        self._name = name
+        self._name, self._folder, self._storage = name, folder, storage
+        self._paths = paths
         self._entries = entries
-        packs = {entry.pack for entry in entries.values()} - {""}
+        packs = {entry.pack for entry in entries.values() if entry.error is None}
+        # All at once: what is mapped now stays readable when another process removes the file.
         self._packs = {pack: mapped(folder / pack) for pack in packs}
+        mark_used([folder / pack for pack in packs])
+        self._checked: set[str] = set()
+        self._mended: dict[str, NDArray[np.uint8]] = {}
         self.errors: dict[str, str] = dict(errors)
         self.flaws: dict[str, str] = {key: entry.flaw for key, entry in entries.items() if entry.flaw}
 
@@ -73,11 +73,12 @@ class ClipCache:
         cls,
         clips: Sequence[ClipRef],
         name: str,
-        short_side: int,
+        short_side: int | None,
         home: Path | None = None,
         workers: int = 1,
         progress: bool = True,
         decoder: str = "decord",
+        form: Form = "raw",
     ) -> ClipCache:
         """Opens the cache of these clips; decodes first those that it lacks or whose file has changed.
 
@@ -86,42 +87,64 @@ class ClipCache:
         Args:
             clips: the clips that will be read.
             name: of the data set.
-            short_side: shorter side of the cached frames in pixels.
-            home: the data home, by default the user's.
+            short_side: shorter side of the cached frames in pixels; None keeps each video's size.
+            home: a data home, whose folder `cache` is then used; by default see `cache_home`.
             workers: 1 decodes in this process; more use as many child processes, which also keeps the
                 crash of a decoder on a bad file from ending the run.
             progress: whether to show it.
             decoder: who is asked first, see `video_io.decode`.
+            form: how frames are stored: "raw", or "jpeg", which is smaller and not exact.
 
         Raises:
-            UserError: the disk is full or the folder cannot be written; what was cached stays usable.
+            UserError: the disk or the cache is full, or the folder cannot be written; what was cached stays
+                usable.
         """
-        folder = _folder(name, short_side, home, decoder)
-        wanted = {clip.key: clip for clip in clips}
-        entries = load_index(folder)
-        stale, absent = _to_decode(wanted, entries)
-        if stale:
-            jobs = {key: _Job(wanted[key].path, short_side, decoder, entries.get(key)) for key in stale}
-            entries = _build(folder, jobs, name, workers, progress)
-        errors = dict.fromkeys(absent, "the file does not exist")
-        found = {key: entries[key] for key in wanted if key in entries}
-        errors |= {key: entry.error for key, entry in found.items() if entry.error}
-        try:
-            return cls(name, folder, found, errors)
-        except FileNotFoundError:  # another process has just replaced what this index points to
-            return cls.open(clips, name, short_side, home, workers, progress, decoder)
+        root, storage = _root(home), Storage(short_side, form, decoder)
+        folder = root / storage.folder
+        paths = {clip.key: clip.path for clip in clips}
+        for _ in range(ATTEMPTS):
+            contents, errors = _identify(root, name, paths, workers, progress)
+            entries = load_entries(folder)
+            missing = {content: key for key, content in contents.items() if content not in entries}
+            jobs = _jobs(root, name, missing, paths, storage)
+            errors |= {
+                key: "the file does not exist" for content, key in missing.items() if content not in jobs
+            }
+            lost: dict[str, str] = {}
+            if jobs:
+                lost = clip_build.build(root, name, jobs, workers, progress, set(contents.values()))
+                entries = load_entries(folder)
+            errors |= {key: lost[content] for key, content in contents.items() if content in lost}
+            wanted = {key: content for key, content in contents.items() if key not in errors}
+            if all(content in entries for content in wanted.values()):
+                found = {key: entries[content] for key, content in wanted.items()}
+                errors |= {key: entry.error for key, entry in found.items() if entry.error}
+                try:
+                    return cls(name, folder, storage, paths, found, errors)
+                except FileNotFoundError:  # another process has just removed a pack of this index
+                    continue
+        raise UserError(
+            f"other processes keep removing clips of '{name}' from the clip cache {root}, which is too small "
+            "for what runs at once; give it more with --cache-gib."
+        )
 
     @staticmethod
     def complete(
         clips: Sequence[ClipRef],
         name: str,
-        short_side: int,
+        short_side: int | None,
         home: Path | None = None,
         decoder: str = "decord",
+        form: Form = "raw",
     ) -> bool:
         """Whether `open` would have nothing to decode: no clip lacks its entry, no file has changed."""
-        entries = load_index(_folder(name, short_side, home, decoder))
-        return not any(_to_decode({clip.key: clip for clip in clips}, entries))
+        root = _root(home)
+        table = load_table(table_path(root, name))
+        contents, changed, absent = compare(((clip.key, clip.path) for clip in clips), table)
+        if changed or absent:
+            return False
+        entries = load_entries(root / Storage(short_side, form, decoder).folder)
+        return all(content in entries for content in contents.values())
 
     def __contains__(self, key: str) -> bool:
         return key in self._entries and key not in self.errors
@@ -130,27 +153,41 @@ class ClipCache:
         """Number of frames of a clip."""
         return self._entry(key).frames
 
-    def frames(self, key: str) -> NDArray[np.uint8]:
-        """All frames of a clip, (T, H, W, 3), a read-only view of the mapped file.
+    def frames(self, key: str) -> NDArray[np.uint8] | JpegFrames:
+        """The frames of a clip, (T, H, W, 3): a read-only view of the mapped file, or decoded when indexed.
 
         Raises:
-            UserError: the clip is not in the cache, or cannot be decoded.
+            UserError: the clip is not in the cache, cannot be decoded, or its copy here is damaged and cannot
+                be made again.
         """
         entry = self._entry(key)
-        pack = self._packs[entry.pack]
-        pixels = pack[entry.offset : entry.offset + entry.bytes]
-        return pixels.reshape(entry.frames, entry.height, entry.width, 3)
+        block = self._block(key, entry)
+        return JpegFrames(block, entry.shape) if self._storage.form == "jpeg" else block.reshape(entry.shape)
 
     def content_hash(self, keys: Sequence[str]) -> str:
         """SHA-256 of what the frames of these clips are, from the index alone: no pixel is read.
 
         Video files, decoders, shapes and reasons of failure count; where and when files lie does not.
         """
-        digest = hashlib.sha256(f"format {FORMAT}".encode())
+        form = "" if self._storage.form == "raw" else f" {self._storage.folder}"
+        digest = hashlib.sha256(f"format {PIXELS}{form}".encode())
         for key in sorted(set(keys)):
             entry = self._entries.get(key)
             seen = (entry.sha256, entry.frames, entry.height, entry.width, entry.decoder) if entry else ()
             digest.update(repr((key, seen, key in self.errors)).encode())
+        return digest.hexdigest()
+
+    def pixel_hash(self, keys: Sequence[str]) -> str:
+        """SHA-256 over shapes and checksums (CRC-32) of the stored frames of these clips.
+
+        Equal for equal frames, whichever file or decoder they came from.  Every clip that this process
+        reads is compared with its checksum first, so the hash stands for the pixels that were seen.
+        """
+        digest = hashlib.sha256()
+        for key in sorted(set(keys)):
+            entry = self._entries.get(key)
+            seen = (*entry.shape, entry.crc) if entry is not None and key not in self.errors else ()
+            digest.update(repr((key, seen)).encode())
         return digest.hexdigest()
 
     def _entry(self, key: str) -> Entry:
@@ -162,109 +199,78 @@ class ClipCache:
             )
         return self._entries[key]
 
+    def _block(self, key: str, entry: Entry) -> NDArray[np.uint8]:
+        if key in self._checked:
+            return self._packs[entry.pack][entry.offset : entry.offset + entry.bytes]
+        if key in self._mended:
+            return self._mended[key]
+        block = self._packs[entry.pack][entry.offset : entry.offset + entry.bytes]
+        if len(block) == entry.bytes and zlib.crc32(block.data) == entry.crc:
+            self._checked.add(key)
+            return block
+        self._mended[key] = self._mend(key, entry)
+        return self._mended[key]
 
-def fingerprint(path: Path) -> tuple[str, int, int]:
-    """(sha256 of the content, size, modification time in ns) of a file."""
-    with path.open("rb") as file:
-        stat = os.fstat(file.fileno())
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest, stat.st_size, stat.st_mtime_ns
-
-
-def _folder(name: str, short_side: int, home: Path | None, decoder: str) -> Path:
-    suffix = "" if decoder == "decord" else f"-{decoder}"
-    return (home or data_home()) / "cache" / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{short_side}{suffix}"
-
-
-def _to_decode(wanted: Mapping[str, ClipRef], entries: Mapping[str, Entry]) -> tuple[list[str], list[str]]:
-    """Keys whose file is not the one in the index, and keys that have neither file nor entry."""
-    stale: list[str] = []
-    absent: list[str] = []
-    for key, clip in wanted.items():
-        entry = entries.get(key)
+    def _mend(self, key: str, entry: Entry) -> NDArray[np.uint8]:
+        """Decodes a clip whose bytes in the pack are damaged, and caches it again if that is possible."""
+        path = self._paths[key]
+        damaged = f"the copy of clip '{key}' of '{self._name}' in {self._folder / entry.pack} is damaged"
         try:
-            stat = os.stat(clip.path)  # noqa: PTH116 - twice as fast as Path.stat, for thousands of clips
-        except OSError:
-            if entry is None:
-                absent.append(key)
-            continue
-        if entry is None or (stat.st_size, stat.st_mtime_ns) != (entry.size, entry.mtime_ns):
-            stale.append(key)
-    return stale, absent
+            known = fingerprint(path)
+        except OSError as error:
+            raise UserError(
+                f"{damaged}, and {path} cannot be read ({error.strerror}); restore it."
+            ) from error
+        outcome = clip_build.decode(clip_build.Job(path, known, self._storage))
+        if known.sha256 != entry.sha256 or outcome.block is None:
+            raise UserError(f"{damaged}, and {path} has changed; run again, so that the new file is cached.")
+        block = np.frombuffer(outcome.block, np.uint8)
+        if zlib.crc32(block.data) != entry.crc:
+            raise UserError(
+                f"{damaged}, and decoding gives other pixels than when it was cached (another version of the "
+                f"decoder); cache all clips anew: bench data cache rm {self._name}."
+            )
+        clip_build.replace(self._folder, self._name, outcome)
+        warnings.warn(f"{damaged}; it was decoded again.", stacklevel=4)
+        block.flags.writeable = False
+        return block
 
 
-def _build(
-    folder: Path, jobs: Mapping[str, _Job], name: str, workers: int, progress: bool
-) -> dict[str, Entry]:
-    """Decodes under the cache's lock what still needs it and returns the new index."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):
-            entries = load_index(folder)
-            # Another process may have decoded them while this one waited for the lock.
-            left = {key: job for key, job in jobs.items() if entries.get(key) == job.known}
-            if left:
-                results = tracked(_decoded(left, workers), len(left), f"decoding {name}", shown=progress)
-                _write(folder, entries, results)
-            return load_index(folder)
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            message = f"the disk of {folder} is full; free some space (what is cached stays usable), or point"
-            raise UserError(f"{message} SEFAR_BENCH_HOME to another disk.") from error
-        raise UserError(f"the clip cache {folder} cannot be written: {error.strerror}.") from error
+def _root(home: Path | None) -> Path:
+    return cache_home() if home is None else home / "cache"
 
 
-def _decoded(jobs: Mapping[str, _Job], workers: int) -> Iterator[tuple[str, _Outcome]]:
-    keys, work = list(jobs), list(jobs.values())
-    if workers <= 1:
-        for key, job in jobs.items():
-            yield key, _decode(job)
-        return
-    for place, result in contained(_decode, work, min(workers, len(work))):
-        if isinstance(result, Lost):
-            yield keys[place], _Outcome(_failed(work[place].path, result.reason), None)
-        else:
-            yield keys[place], result
+def _identify(
+    root: Path, name: str, paths: Mapping[str, Path], workers: int, progress: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Content hashes by key, and reasons of clips that have none; hashes new and changed files."""
+    place = table_path(root, name)
+    contents, changed, absent = compare(paths.items(), load_table(place))
+    errors = dict.fromkeys(absent, "the file does not exist")
+    if changed:
+        new: dict[str, Known] = {}
+        shown = progress and sum(paths[key].stat().st_size for key in changed) >= SHOWN_BYTES
+        results = fingerprints({key: paths[key] for key in changed}, workers)
+        for key, found in tracked(results, len(changed), f"hashing {name}", shown=shown):
+            if isinstance(found, OSError):
+                errors[key] = f"the file cannot be read ({found.strerror})"
+            else:
+                new[key] = found
+        with clip_build.full_disk(root):
+            extend_table(place, new)
+        contents |= {key: known.sha256 for key, known in new.items()}
+    return contents, errors
 
 
-def _decode(job: _Job) -> _Outcome:
-    try:
-        digest, size, mtime = fingerprint(job.path)
-    except OSError as error:
-        return _Outcome(Entry("", -1, -1, error=f"the file cannot be read ({error.strerror})"), None)
-    if job.known is not None and job.known.sha256 == digest:
-        return _Outcome(job.known._replace(size=size, mtime_ns=mtime), None)
-    try:
-        found = video_io.decode(job.path, job.short_side, job.decoder)
-    except video_io.UndecodableError as error:
-        return _Outcome(Entry(digest, size, mtime, error=error.reason), None)
-    frames, height, width, _ = found.frames.shape
-    entry = Entry(digest, size, mtime, "", 0, frames, height, width, decoder=found.decoder, flaw=found.flaw)
-    return _Outcome(entry, found.frames)
-
-
-def _failed(path: Path, reason: str) -> Entry:
-    try:
-        return Entry(*fingerprint(path), error=reason)
-    except OSError:
-        return Entry("", -1, -1, error=reason)
-
-
-def _write(folder: Path, entries: dict[str, Entry], results: Generator[tuple[str, _Outcome]]) -> None:
-    """Writes frames into new packs; publishes what is whole also when it is interrupted."""
-    for leftover in folder.glob("*.part"):
-        leftover.unlink(missing_ok=True)
-    pack = PackWriter(folder, entries)
-    try:
-        with contextlib.closing(results):
-            for key, outcome in results:
-                pack.add(key, outcome.entry, outcome.frames)
-                if pack.size >= PACK_BYTES:
-                    pack.publish()
-                    pack = PackWriter(folder, entries)
-    except BaseException:
-        # The first failure is the one to tell: on a full disk even the index may not fit any more.
-        with contextlib.suppress(OSError):
-            pack.publish()
-        raise
-    pack.publish()
+def _jobs(
+    root: Path, name: str, missing: Mapping[str, str], paths: Mapping[str, Path], storage: Storage
+) -> dict[str, clip_build.Job]:
+    """What to decode, by content; content whose file is gone is left out."""
+    if not missing:
+        return {}
+    table = load_table(table_path(root, name))
+    return {
+        content: clip_build.Job(paths[key], table[key], storage)
+        for content, key in missing.items()
+        if paths[key].is_file()
+    }

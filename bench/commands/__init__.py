@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 from bench import exit_codes
-from bench.commands import check_method, compare, data, doctor, ls, new, report, run, trial, tune
+from bench.commands import (
+    check_method,
+    compare,
+    data,
+    doctor,
+    features,
+    ls,
+    new,
+    qa,
+    report,
+    run,
+    trial,
+    tune,
+)
 
 EPILOG = "Exit statuses:\n\n" + "\n\n".join(
     f"{code}: {meaning}" for code, meaning in exit_codes.MEANING.items()
@@ -27,8 +40,12 @@ app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("trial")(trial.trial)
 app.command("tune")(tune.tune)
+app.command("features")(features.features)
+app.command("probe")(features.probe)
+app.command("qa")(qa.qa)
 app.command("check-method")(check_method.check_method)
 app.command("doctor")(doctor.doctor)
 app.add_typer(ls.app, name="ls")
 app.add_typer(data.app, name="data")
+new.app.command("questions")(qa.new_questions)
 app.add_typer(new.app, name="new")

@@ -41,6 +41,9 @@ Data = Annotated[
 ]
 Seeds = Annotated[str | None, typer.Option("--seeds", help="As 0-4 or 0,2,5-7.", metavar="SEEDS")]
 Full = Annotated[bool, typer.Option("--full", help="Everything, where a plain run does a quick part.")]
+Embedded = Annotated[
+    bool, typer.Option("--embedded", help="The rendered form alone, whatever data are on this machine.")
+]
 LimitSteps = Annotated[
     int | None,
     typer.Option(
@@ -88,6 +91,15 @@ TrialTimeout = Annotated[
     typer.Option("--trial-timeout", min=1, help="Seconds that one attempt of a trial may take.", metavar="S"),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        "--init", help="What nets start from instead of the suite's weights: 'random', a file or a name."
+    ),
+]
+KeepWeights = Annotated[
+    bool, typer.Option("--keep-weights", help="Keep each evaluated model, for `bench features`.")
+]
 StaleTrials = Annotated[
     Stale | None,
     typer.Option("--stale", help="Run trials of changed code again, or keep their results."),
@@ -117,6 +129,7 @@ def choice(
     full: bool,
     limit_steps: int | None,
     allow_empty_classes: bool = False,
+    embedded: bool = False,
 ) -> Choice:
     """What of a suite was asked for.
 
@@ -137,6 +150,7 @@ def choice(
         full=full,
         limit_steps=limit_steps,
         allow_empty_classes=allow_empty_classes,
+        embedded=embedded,
     )
 
 

@@ -16,6 +16,7 @@ def run(
     data: options.Data = None,
     seeds: options.Seeds = None,
     full: options.Full = False,
+    embedded: options.Embedded = False,
     out: options.Out = Path("runs"),
     to: options.To = None,
     limit_steps: options.LimitSteps = None,
@@ -27,6 +28,8 @@ def run(
     max_retries: options.MaxRetries = 2,
     trial_timeout: options.TrialTimeout = None,
     wait: options.Wait = False,
+    init: options.Init = None,
+    keep_weights: options.KeepWeights = False,
     plugin: options.Plugins = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also run what needs a GPU on a machine without one.")
@@ -54,15 +57,16 @@ def run(
     loaded = load_suite(suite)
     options.load_plugins(plugin)
     from bench import runner
+    from bench.initial_weights import starting_from
     from bench.leaks import refuse_leaks
     from bench.schedule import Settings
 
     named = [task.data for section in loaded.suite.sections.values() for task in section.tasks]
     refuse_leaks(options.names(data, "--data") or named, accept_leak or ())
     return runner.run_suite(
-        loaded,
+        starting_from(loaded, init),
         runner.Options(
-            choice=options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes),
+            choice=options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded),
             out=out,
             to=to,
             settings=Settings(
@@ -72,6 +76,7 @@ def run(
                 address=address,
                 max_retries=max_retries,
                 trial_timeout=trial_timeout,
+                keep_weights=keep_weights,
             ),
             yes=yes,
             stale=None if stale is None else stale.value,
@@ -87,9 +92,11 @@ def plan(
     data: options.Data = None,
     seeds: options.Seeds = None,
     full: options.Full = False,
+    embedded: options.Embedded = False,
     out: options.Out = Path("runs"),
     limit_steps: options.LimitSteps = None,
     allow_empty_classes: options.AllowEmptyClasses = False,
+    init: options.Init = None,
     plugin: options.Plugins = None,
     specs: Annotated[
         Path | None,
@@ -106,11 +113,12 @@ def plan(
     options.load_plugins(plugin)
     from bench import runner
     from bench.agenda import extended, make_agenda, survey
+    from bench.initial_weights import starting_from
     from bench.split_folder import keep_splits
     from bench.store import write_json
 
-    chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes)
-    loaded = extended(loaded, chosen.methods or ())
+    chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded)
+    loaded = extended(starting_from(loaded, init), chosen.methods or ())
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
     states = survey(agenda.trials, runner.run_folder(loaded, out, chosen))

@@ -20,6 +20,7 @@ def trial(
     out: Annotated[
         Path, typer.Option("--out", help="Folder of runs; the trial's is OUT/single/trials/ID.")
     ] = Path("runs"),
+    keep_weights: options.KeepWeights = False,
     plugin: options.Plugins = None,
     max_retries: options.MaxRetries = 2,
     trial_timeout: options.TrialTimeout = None,
@@ -47,7 +48,7 @@ def trial(
     refuse(found, str(spec))
     check_split(found, spec)
     folder = RunFolder(out / "single").trial(found.id)
-    manner = Manner(wait=wait, timeout=trial_timeout)
+    manner = Manner(wait=wait, timeout=trial_timeout, keep_weights=keep_weights)
     try:
         record = finished(found, folder) or run_trial(found, folder, manner)
         for _ in range(max_retries):

@@ -13,7 +13,7 @@ from bench.beside import beside
 from bench.board import Board
 from bench.published import load_figures, load_notes
 from bench.render.details import Details
-from bench.render.figures import canvas, compute, confusion, groups, training
+from bench.render.figures import canvas, compute, confusion, groups, teacher, training
 from bench.render.figures.accuracy import accuracy, comparable
 from bench.render.figures.differences import compared, differences
 from bench.render.figures.published import measured, measured_against_published
@@ -70,7 +70,21 @@ def draw(
         if ranks is not None:
             name = f"{section}-critical-difference"
             found[section, ""] = [_save(ranks, name, "Average ranks over the data sets", write)]
+        picture = _fluctuation([board for board, _ in drawn if board.section == section], look, write)
+        if picture is not None:
+            found.setdefault((section, ""), []).append(picture)
     return found
+
+
+def _fluctuation(boards: Sequence[Board], look: dict[str, Look], write: Write) -> Picture | None:
+    """The fluctuation of teachers on all data of a section, where trials tell of it."""
+    told = [(board, teacher.told(board)) for board in boards if board.measure == "top1"]
+    known = [(board, tables) for board, tables in told if tables]
+    if not known:
+        return None
+    figure = teacher.fluctuation([board for board, _ in known], [tables for _, tables in known], look)
+    name = f"{known[0][0].section}-teacher-fluctuation"
+    return _save(figure, name, "Fluctuation of the teacher", write, minor=True)
 
 
 def _of_data(boards: Sequence[Board], look: dict[str, Look], write: Write) -> list[Picture]:
@@ -114,6 +128,9 @@ def _of_board(
     ):
         if training.drawn(board, details, names):
             add(training.curves(board, details, look, names), kind, shows)
+    told = teacher.told(board)
+    if told:
+        add(teacher.reliability(board, told, look), "teacher", "Trust in the teacher")
     return found
 
 

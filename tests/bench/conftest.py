@@ -15,7 +15,7 @@ from bench import cli, plugins, runner
 from bench.plan import split_hash
 from bench.schedule import Outcome
 from bench.suite import SUITES
-from bench.trial import run_trial
+from bench.trial import Manner, run_trial
 
 
 @dataclass
@@ -85,7 +85,8 @@ def bench(
     def in_this_process(trials: Any, run: Any, settings: Any, on_result: Any) -> Outcome:
         outcome = Outcome()
         for trial in {t.spec.id: t for t in trials}.values():
-            record = run_trial(trial.spec, run.trial(trial.spec.id))
+            folder = run.trial(trial.spec.id)
+            record = run_trial(trial.spec, folder, Manner(keep_weights=settings.keep_weights))
             outcome.done += record["status"] == "done"
             outcome.failed += record["status"] != "done"
             made.executed.append(trial.line)

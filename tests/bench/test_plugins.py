@@ -201,7 +201,9 @@ def test_workers_get_the_plugin_files(tmp_path: Path, monkeypatch: pytest.Monkey
     plugins._registries.cache_clear()
     found: list[str] = []
     monkeypatch.setattr(schedule.TrialSpec, "model_validate_json", lambda text: None)
-    monkeypatch.setattr(schedule, "run_trial", lambda spec, folder: found.extend(plugins.methods().names()))
+    monkeypatch.setattr(
+        schedule, "run_trial", lambda spec, folder, **_: found.extend(plugins.methods().names())
+    )
     assert schedule.work({"environment": given, "spec": "{}", "folder": str(tmp_path)}) == ""
     assert {"one", "two", "fixmatch"} <= set(found)
 

@@ -3,15 +3,21 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from datasets import clip_cache, clip_packs, video_io
+from datasets import clip_build, clip_packs, jpeg_frames, video_io
+from datasets.cache_folder import Form
 from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
+from datasets.file_hashes import fingerprint
 from datasets.types import ClipRef
 
 Make = Callable[..., ClipRef]
@@ -132,16 +138,16 @@ def test_a_bad_file_that_was_replaced_is_decoded(clip: Make, home: Path, tmp_pat
     assert not open_cache([bad], home).errors
 
 
-def crash_on_bad(job: clip_cache._Job) -> clip_cache._Outcome:
+def crash_on_bad(job: clip_build.Job) -> clip_build.Outcome:
     """Stands for a decoder that takes its process down; runs in a child."""
     if job.path.name == "bad.mp4":
         os._exit(11)
-    return clip_cache._decode(job)
+    return clip_build.decode(job)
 
 
 def test_a_crashing_decoder_costs_one_clip(clip: Make, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clips = [clip(f"{name}.mp4") for name in ("a", "bad", "c", "d")]
-    monkeypatch.setattr(clip_cache, "_decode", crash_on_bad)
+    clips = [clip(f"{name}.mp4", seed=place) for place, name in enumerate(("a", "bad", "c", "d"))]
+    monkeypatch.setattr(clip_build, "decode", crash_on_bad)
     cache = open_cache(clips, home, workers=2)
     assert cache.errors == {"bad.mp4": "its decoder crashed (exit code 11)"}
     assert all(cache.frame_count(f"{name}.mp4") == 12 for name in "acd")
@@ -155,10 +161,10 @@ def test_what_was_written_before_an_interruption_stays_usable(
     first = open_cache(clips[:1], home).frames("a.mp4").copy()
     add = clip_packs.PackWriter.add
 
-    def add_until(writer: clip_packs.PackWriter, key: str, *rest: object) -> None:
-        if key == "d.mp4":
+    def add_until(writer: clip_packs.PackWriter, entry: clip_packs.Entry, block: clip_build.Block) -> None:
+        if entry.sha256 == fingerprint(clips[3].path).sha256:
             raise stop
-        add(writer, key, *rest)  # type: ignore[arg-type]
+        add(writer, entry, block)
 
     monkeypatch.setattr(clip_packs.PackWriter, "add", add_until)
     if isinstance(stop, OSError):
@@ -174,26 +180,136 @@ def test_what_was_written_before_an_interruption_stays_usable(
     assert not list(home.rglob("*.part"))
 
 
-@pytest.mark.parametrize("damage", ["index", "pack", "no pack"])
+@pytest.mark.parametrize("damage", ["table", "index", "short", "gone"])
 def test_a_damaged_cache_is_made_again(clip: Make, home: Path, damage: str) -> None:
     one = clip("a.mp4")
-    frames = open_cache([one], home).frames("a.mp4").copy()
-    pack = next(home.rglob("*.u8"))
-    if damage == "index":
-        next(home.rglob("index.json")).write_text('{"format": 1, "entries": [["a.mp4", [1,')
-    elif damage == "pack":
+    frames = np.array(open_cache([one], home).frames("a.mp4"))
+    pack = next(home.rglob("*.pack"))
+    if damage == "table":
+        next(home.rglob("mine.json")).write_text('{"a.mp4": ["12')
+    elif damage == "index":
+        flip(pack, -30)
+    elif damage == "short":
         pack.write_bytes(pack.read_bytes()[:100])
     else:
         pack.unlink()
     np.testing.assert_array_equal(open_cache([one], home).frames("a.mp4"), frames)
-    assert len(list(home.rglob("*.u8"))) == 1  # the pack to which nothing points is gone
+    assert len(list(home.rglob("*.pack"))) == 1  # a pack that nobody can read is gone
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("form", ["raw", "jpeg"])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 0.999))
+def test_a_flipped_byte_changes_no_result(clip: Make, home: Path, form: Form, share: float) -> None:
+    clips = [clip("a.mp4", seed=1), clip("b.mp4", seed=2)]
+    shutil.rmtree(home, ignore_errors=True)
+    before = open_cache(clips, home, form=form)
+    frames = {one.key: np.array(before.frames(one.key)) for one in clips}
+    pack = next(home.rglob("*.pack"))
+    flip(pack, int(share * sum(entry.bytes for entry in clip_packs.load_entries(pack.parent).values())))
+    warned = []
+    for _ in range(2):
+        cache = open_cache(clips, home, form=form)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            for key, expected in frames.items():
+                np.testing.assert_array_equal(cache.frames(key), expected)
+                np.testing.assert_array_equal(cache.frames(key), expected)
+        assert cache.pixel_hash(list(frames)) == before.pixel_hash(list(frames))
+        warned.append(len(said))
+    assert warned == [1, 0]  # it was cached again
+
+
+def test_a_damaged_clip_without_its_file_is_refused(clip: Make, home: Path) -> None:
+    one = clip("a.mp4")
+    open_cache([one], home)
+    flip(next(home.rglob("*.pack")), 1000)
+    one.path.unlink()
+    cache = open_cache([one], home)
+    with pytest.raises(UserError, match=r"'a.mp4' of 'mine' in .* is damaged, and .* cannot be read"):
+        cache.frames("a.mp4")
+
+
+def test_a_mended_clip_must_have_the_pixels_that_the_index_promises(
+    clip: Make, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = clip("a.mp4")
+    open_cache([one], home)
+    flip(next(home.rglob("*.pack")), 1000)
+    real = video_io.decode
+
+    def other_version(*given: object) -> video_io.Decoded:
+        found = real(*given)  # type: ignore[arg-type]
+        return replace(found, frames=found.frames ^ 1)
+
+    monkeypatch.setattr(video_io, "decode", other_version)
+    with pytest.raises(UserError, match="other pixels"):
+        open_cache([one], home).frames("a.mp4")
+
+
+def test_jpeg_is_small_close_and_decodes_what_is_asked_for(clip: Make, home: Path) -> None:
+    one = clip("a.mp4", count=30, height=120, width=160)
+    raw = open_cache([one], home, form="raw")
+    jpeg = open_cache([one], home, form="jpeg")
+    exact, frames = np.array(raw.frames("a.mp4")), jpeg.frames("a.mp4")
+    every = np.array(frames)
+    assert jpeg.frame_count("a.mp4") == 30
+    assert every.shape == exact.shape
+    error = np.square(every.astype(float) - exact).mean()
+    assert 10 * np.log10(255**2 / error) > 30
+    asked = np.array([7, 7, 0, 29, 3])
+    np.testing.assert_array_equal(frames[asked], every[asked])
+    assert frames[asked].flags.c_contiguous
+    assert raw.content_hash(["a.mp4"]) != jpeg.content_hash(["a.mp4"])
+    assert raw.pixel_hash(["a.mp4"]) != jpeg.pixel_hash(["a.mp4"])
+    sizes = {path.parent.name: path.stat().st_size for path in home.rglob("*.pack")}
+    assert sizes[f"jpeg{jpeg_frames.QUALITY}-32"] < 0.7 * sizes["raw-32"]
+
+
+def test_whole_frames_keep_their_size(clip: Make, home: Path) -> None:
+    clips = [clip("a.mp4", height=40, width=64), clip("b.mp4", height=66, width=50)]
+    cache = ClipCache.open(clips, "mine", None, home=home, progress=False)
+    assert [cache.frames(one.key).shape[1:3] for one in clips] == [(40, 64), (66, 50)]
+
+
+def test_the_same_video_in_two_data_sets_is_decoded_once(
+    clip: Make, home: Path, tmp_path: Path, no_decoding: Callable[[], None]
+) -> None:
+    one = clip("a.mp4")
+    frames = np.array(open_cache([one], home).frames("a.mp4"))
+    copy = ClipRef("other/name.mp4", tmp_path / "copy.mp4", 3, "")
+    shutil.copyfile(one.path, copy.path)
+    no_decoding()
+    other = ClipCache.open([copy], "theirs", 32, home=home, progress=False)
+    np.testing.assert_array_equal(other.frames(copy.key), frames)
+
+
+def test_the_pixel_hash_names_pixels_not_files(clip: Make, home: Path) -> None:
+    a, b = clip("a.mp4", seed=1), clip("b.mp4", seed=2)
+    cache = open_cache([a, b], home)
+    first = cache.pixel_hash(["a.mp4", "b.mp4"])
+    assert cache.pixel_hash(["b.mp4", "a.mp4", "a.mp4"]) == first
+    assert cache.pixel_hash(["a.mp4"]) != first
+    video = b.path.read_bytes()
+    b.path.write_bytes(video + b"\0\0\0\x08free")  # another file with the same pictures
+    again = open_cache([a, b], home)
+    assert again.pixel_hash(["a.mp4", "b.mp4"]) == first
+    assert again.content_hash(["a.mp4", "b.mp4"]) != cache.content_hash(["a.mp4", "b.mp4"])
+    clip("b.mp4", seed=3)
+    assert open_cache([a, b], home).pixel_hash(["a.mp4", "b.mp4"]) != first
 
 
 def test_large_builds_are_published_in_parts(clip: Make, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clip_cache, "PACK_BYTES", 12 * 32 * 48 * 3)
+    monkeypatch.setattr(clip_build, "PACK_BYTES", 12 * 32 * 48 * 3)
     clips = [clip(f"{name}.mp4", seed=place) for place, name in enumerate("abc")]
     cache = open_cache(clips, home)
-    assert len(list(home.rglob("*.u8"))) == 3
+    assert len(list(home.rglob("*.pack"))) == 3
     for one in clips:
         np.testing.assert_array_equal(cache.frames(one.key), video_io.decode(one.path, 32).frames)
 
