@@ -224,6 +224,8 @@ def test_boxes_of_persons_come_with_the_lists(tmp_path: Path) -> None:
     data = made(tmp_path, "a.mp4 0\nb.mp4 1", "c.mp4 0", boxes=boxes)
     assert list(data.table().boxes) == ["a.mp4"]
     assert f"--boxes {tmp_path / 'boxes.txt'}" in data.how_to_add()
+    (tmp_path / "videos").mkdir()
+    assert data.present()
     (tmp_path / "boxes.txt").unlink()
     assert not data.present()
     assert not made(tmp_path, "a.mp4 0\nb.mp4 1", "c.mp4 0").table().boxes
