@@ -139,12 +139,14 @@ def make_scene(spec: TrialSpec, table: ClipTable, split: Split, cache: Frames) -
         ),
         frames=protocol.frames,
         mirror=table.mirror,
+        boxes=bool(table.boxes),
     )
     settings = ViewSettings(
         policies=protocol.augmentations,
         size=protocol.size,
         normalize=protocol.normalize,
         mirror=table.mirror,
+        boxes=table.boxes,
     )
     scored = split.test if spec.scored_on == "test" else split.validation
     if not scored:

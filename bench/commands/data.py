@@ -50,6 +50,10 @@ def add(
     classes: Annotated[
         Path | None, typer.Option("--classes", help="Class names, one a line, where labels are numbers.")
     ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option("--boxes", help="Where persons are (for lists): JSON lines, see docs/data.md."),
+    ] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="A left-right mirrored clip keeps its label (for lists).")
     ] = False,
@@ -73,10 +77,10 @@ def add(
                 f"give '{name}' either with --videos and --annotations (a public data set) or with --train, "
                 "--test and --root (your own lists)."
             )
-        catalog.add(name, train, test, root, unlabeled, validation, classes, mirror)
+        catalog.add(name, train, test, root, unlabeled, validation, classes, boxes, mirror)
     else:
         lists = {"--train": train, "--test": test, "--root": root, "--unlabeled": unlabeled}
-        lists |= {"--validation": validation, "--classes": classes}
+        lists |= {"--validation": validation, "--classes": classes, "--boxes": boxes}
         if wrong := [option for option, path in lists.items() if path is not None]:
             raise UserError(
                 f"{wrong[0]} is for your own lists; leave it out with --videos and --annotations."

@@ -39,7 +39,12 @@ from datasets.synthgym import SynthGymTiny
         (["tune", "--suite", "smoke"], ["tuned", "--to"]),
         (["check-method", "fixmach"], ["Did you mean 'fixmatch'"]),
         (["check-method", "absent.py"], ["absent.py", "no such file"]),
-        (["check-method", "fixmatch", "--set", "threshold=1.3"], ["'threshold' is 1.3"]),
+        (
+            ["check-method", "fixmatch", "--set", "threshold=1.3"],
+            ["'threshold' is 1.3", "it must be at least 0 and at most 1"],
+        ),
+        (["check-method", "fixmatch", "--set", "ema_decay=1.0"], ["'ema_decay'", "at least 0 and below 1"]),
+        (["check-method", "fixmatch", "--set", "unlabeled_weight=-1"], ["weight'", "at least 0 and finite"]),
         (["check-method", "fixmatch", "--set", "treshold=0.3"], ["Did you mean 'threshold'"]),
         (["check-method", "fixmatch", "--set", "threshold"], ["--set", "FIELD=VALUE"]),
         (["check-method", "fixmatch", "--set", "threshold=[1"], ["--set threshold=[1", "cannot be read"]),
