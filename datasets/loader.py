@@ -286,8 +286,9 @@ def render_persons(
         raise ValueError("persons are not followed through RandAugment; ask for them in another view")
     made = []
     for i, (key, each) in enumerate(zip(keys, frames, strict=True)):
-        height, width = store.frames(key).shape[1:3]
-        mask = person_masks(settings.boxes.get(key, _NOBODY), np.concatenate(each), height, width)
+        positions = np.concatenate(each)
+        height, width = store.frames(key)[positions[:1]].shape[1:3]
+        mask = person_masks(settings.boxes.get(key, _NOBODY), positions, height, width)
         pixels = torch.from_numpy(mask).to(device)[None, :, None].float()
         made.append(augment.crop(pixels, policy, numbers.of([i]), settings.size, settings.mirror)[0, :, 0])
     return tuple(torch.split(torch.stack(made) >= 0.5, [len(level) for level in frames[0]], dim=1))

@@ -68,10 +68,10 @@ def test_a_failure_has_a_kind(error: Exception, kind: str, again: bool) -> None:
 
 def test_out_of_memory_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     _, message = classify(MemoryError("no more"), SPEC)
-    assert "protocol.batch.unlabeled (24)" in message and "bfloat16" in message and "not separable" in message
-    monkeypatch.setattr(Supervised, "separable", True, raising=False)
-    _, message = classify(MemoryError("no more"), SPEC)
     assert "accumulate: 4, labeled: 4, unlabeled: 12" in message
+    monkeypatch.setattr(Supervised, "separable", False)
+    _, message = classify(MemoryError("no more"), SPEC)
+    assert "protocol.batch.unlabeled (24)" in message and "bfloat16" in message and "not separable" in message
 
 
 def _work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ def test_only_the_rule_or_one_part_differs_from_the_step_of_fixmatch() -> None:
         assert method.step is FixMatch.step
     for method in (FlexMatch, SoftMatch):  # "differ from it by their thresholding only"
         own = set(vars(method)) & set(vars(FixMatch)) - {"__module__", "__doc__", "__annotations__"}
-        assert own <= {"name", "source", "Config", "build_thresholding"}, own
+        assert own <= {"name", "source", "separable", "Config", "build_thresholding"}, own
 
 
 # FlexMatch
