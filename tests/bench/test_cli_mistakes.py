@@ -93,12 +93,12 @@ def _change(*path: str | int, value: Any) -> Any:
         (
             _change("entries", 1, "config", value={"threshold": 1.3}),
             None,
-            ["entries.1", "config field 'threshold' is 1.3", "less than or equal to 1"],
+            ["entries.1", "config field 'threshold' is 1.3", "at least 0 and at most 1"],
         ),
         (
             _change("entries", 1, "config", value={"unlabeled_weight": -0.5}),
             None,
-            ["entries.1", "config field 'unlabeled_weight' is -0.5", "greater than or equal to 0"],
+            ["entries.1", "config field 'unlabeled_weight' is -0.5", "at least 0 and finite"],
         ),
         (
             _change("entries", 1, "config", value={"unlabeled_weight": float("inf")}),
@@ -108,7 +108,7 @@ def _change(*path: str | int, value: Any) -> Any:
         (
             _change("shared", value={"ema_decay": 1.0}),
             None,
-            ["entries.0", "config field 'ema_decay' is 1.0", "less than 1"],
+            ["entries.0", "config field 'ema_decay' is 1.0", "at least 0 and below 1"],
         ),
         (
             _change("entries", 1, "config", value={"pseudo_labels": "techer"}),
