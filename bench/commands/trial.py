@@ -22,6 +22,7 @@ def trial(
     ] = Path("runs"),
     cache: options.Cache = None,
     cache_gib: options.CacheGib = None,
+    init: options.Init = None,
     keep_weights: options.KeepWeights = False,
     plugin: options.Plugins = None,
     max_retries: options.MaxRetries = 2,
@@ -31,7 +32,8 @@ def trial(
     """Run one trial here: no Ray, and no video decoder when the clips are cached.
 
     Stopped by Ctrl-C, SIGTERM or SIGUSR1, the same command goes on from the last checkpoint, which the two
-    signals write first. A trial that is done is not run again.
+    signals write first. A trial that is done is not run again. What a net starts from belongs to the
+    specification, so with --init it is another trial, with an ID of its own.
 
     Example: python -m bench trial runs/smoke/trials/0123456789abcdef/spec.json --out again
     """
@@ -40,6 +42,7 @@ def trial(
     found = _read(spec)
     from bench import exit_codes
     from bench.failures import INFRASTRUCTURE
+    from bench.initial_weights import net_from
     from bench.plan import PlannedTrial
     from bench.preemption import Preempted
     from bench.preflight import refuse
@@ -48,6 +51,7 @@ def trial(
     from bench.store import RunFolder
     from bench.trial import Manner, finished, run_trial
 
+    found = found.model_copy(update={"backbone": net_from(found.backbone, init)})
     refuse(found, str(spec))
     check_split(found, spec)
     folder = RunFolder(out / "single").trial(found.id)
