@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from bench import failures, schedule
+from bench import failures
 from bench.evaluate import DivergedError
 from bench.failure_table import failure_lines
 from bench.failures import classify
 from bench.plan import PlannedTrial
-from bench.schedule import MachineError, work
+from bench.schedule import worker
+from bench.schedule.worker import MachineError, work
 from bench.spec import TrialSpec
 from bench.store import RunFolder
 from methods.supervised import Supervised
@@ -75,7 +76,7 @@ def test_out_of_memory_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def _work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: dict[str, Any]) -> str:
-    monkeypatch.setattr(schedule, "run_trial", lambda *_: record)
+    monkeypatch.setattr(worker, "run_trial", lambda *_: record)
     return work({"environment": {}, "spec": SPEC.canonical(), "folder": str(tmp_path)})
 
 
