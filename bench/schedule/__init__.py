@@ -4,7 +4,8 @@ Ray is the executor and nothing more: workers get a specification as JSON, load 
 write the harness's own records, and what became of a trial is read from those.
 """
 
-from bench.schedule.driver import OnResult, Outcome, run_trials
+from bench.schedule.driver import run_trials
+from bench.schedule.outcome import OnResult, Outcome
 from bench.schedule.search import draw_configurations
 from bench.schedule.settings import Settings, available_cpus, resources
 

@@ -4,82 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.plan import PlannedTrial
 from bench.schedule.cluster import ray_for
+from bench.schedule.outcome import Board, Enough, Halt, OnResult, Outcome
 from bench.schedule.settings import Settings, resources
-from bench.schedule.worker import PASSED_ON, work
+from bench.schedule.worker import PASSED_ON, RetiredError, Worker
 from bench.store import RunFolder
-from bench.trial import lost_record
-from datasets.errors import UserError
-
-OnResult = Callable[[PlannedTrial, Mapping[str, Any]], None]
-
-
-@dataclass
-class Outcome:
-    """Numbers of finished and of failed trials."""
-
-    done: int = 0
-    failed: int = 0
-
-
-class _Halt(BaseException):
-    """Carries an error through Tune, which catches every `Exception`."""
-
-    def __init__(self, reason: Exception) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
-
-
-@dataclass
-class Board:
-    """What the driver knows while trials run; Ray's callbacks write to it."""
-
-    planned: Mapping[str, PlannedTrial]
-    run: RunFolder
-    on_result: OnResult
-    outcome: Outcome = field(default_factory=Outcome)
-
-    def ended(self, trial_id: str, told: str) -> None:
-        """Reads what became of a trial.
-
-        Raises:
-            UserError: when its worker met a mistake of the user, which `told` describes.
-        """
-        if told:
-            raise UserError(told)
-        folder = self.run.trial(trial_id)
-        record = folder.done() or folder.failed()
-        if record is None:
-            return self.lost(trial_id)
-        return self._count(trial_id, record)
-
-    def lost(self, trial_id: str) -> None:
-        """Reads what the last attempt filed; files that its worker died where it left nothing."""
-        planned = self.planned[trial_id]
-        folder = self.run.trial(trial_id)
-        self._count(trial_id, folder.done() or folder.failed() or lost_record(planned.spec, folder))
-
-    def _count(self, trial_id: str, record: Mapping[str, Any]) -> None:
-        if record["status"] == "done":
-            self.outcome.done += 1
-        else:
-            self.outcome.failed += 1
-        self.on_result(self.planned[trial_id], record)
 
 
 def run_trials(
     trials: Sequence[PlannedTrial], run: RunFolder, settings: Settings, on_result: OnResult
 ) -> Outcome:
-    """Runs trials side by side; returns when all have a record.
+    """Runs trials side by side; returns when all have a record, or what `settings` say is enough.
 
     Args:
-        trials: what to run; equal specifications run once.
+        trials: what to run, in this order; equal specifications run once.
         run: where the records go.  With `settings.address` all machines must see this folder.
         settings: concurrency.
         on_result: called in this process after each trial with its record.
@@ -90,15 +33,18 @@ def run_trials(
         KeyboardInterrupt: on Ctrl-C, after all processes have been stopped.
     """
     planned = {trial.spec.id: trial for trial in trials}
-    board = Board(planned, run, on_result)
+    board = Board(planned, run, on_result, settings.deadline, settings.fail_fast)
     if not planned:
         return board.outcome
     need = {trial_id: resources(trial.spec, settings) for trial_id, trial in planned.items()}
     try:
+        board.look_at_the_clock()
         with ray_for(settings, need) as folder:
             _tune(board, need, settings, folder)
-    except _Halt as halt:
+    except Halt as halt:
         raise halt.reason from None
+    except Enough:
+        pass
     return board.outcome
 
 
@@ -117,7 +63,6 @@ def _tune(board: Board, need: Mapping[str, Mapping[str, float]], settings: Setti
         }
         for trial_id, trial in board.planned.items()
     ]
-    on_gpu = any(trial.spec.device == "cuda" for trial in board.planned.values())
     tune.Tuner(
         tune.with_resources(
             _trainable(), lambda config: tune.PlacementGroupFactory([_bundle(need[config["job"]["id"]])])
@@ -125,8 +70,7 @@ def _tune(board: Board, need: Mapping[str, Mapping[str, float]], settings: Setti
         param_space={"job": tune.grid_search(jobs)},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=settings.max_concurrent,
-            # Importing torch costs a worker seconds.  On a GPU a failed trial may poison its process.
-            reuse_actors=not on_gpu,
+            reuse_actors=settings.reuse_workers,
             trial_name_creator=_name,
             trial_dirname_creator=_name,
         ),
@@ -155,17 +99,21 @@ def _trainable() -> type[Any]:
     from ray import tune
 
     class OneTrial(tune.Trainable):
-        """A Tune trial of one step, which is one trial of ours."""
+        """A Tune trial of one step, which is one trial of ours; a second step ends an unfit process."""
 
         def setup(self, config: dict[str, Any]) -> None:
-            self._job = config["job"]
+            self._job, self._worker, self._unfit = config["job"], Worker(), ""
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             self._job = new_config["job"]
             return True
 
         def step(self) -> dict[str, Any]:
-            return {"told": work(self._job), "done": True}
+            if self._unfit:
+                raise RetiredError(self._unfit)
+            answer = self._worker.work(self._job)
+            self._unfit = answer.unfit
+            return {"told": answer.told, "unfit": answer.unfit, "done": not answer.unfit}
 
     return OneTrial
 
@@ -175,6 +123,16 @@ def _callback(board: Board) -> Any:
 
     class Reader(tune.Callback):
         """Reads the record of each trial that ended."""
+
+        def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+            board.look_at_the_clock()
+
+        def on_trial_result(
+            self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+        ) -> None:
+            if result.get("unfit"):
+                # Tune keeps a worker whose trial ends well, so this one's ends with an error, for good.
+                trial.max_failures = 0
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             with _halting():
@@ -193,4 +151,4 @@ def _halting() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise _Halt(error) from error
+        raise Halt(error) from error

@@ -16,7 +16,9 @@ class Settings:
 
     `address`: of a running Ray cluster, or "auto"; None starts Ray on this machine for this run.
     `max_retries`: further attempts after a failure of the machine.  `trial_timeout`: seconds per attempt.
-    `keep_weights`: trials file their evaluated models.
+    `keep_weights`: trials file their evaluated models.  `deadline`: by `time.monotonic()`, when trials that
+    run write a checkpoint and go.  `fail_fast`: they do so on the first failure.  `reuse_workers`: a worker
+    that nothing speaks against runs one trial after the other, see `bench.schedule.reuse`.
     """
 
     max_concurrent: int | None = None
@@ -26,6 +28,9 @@ class Settings:
     max_retries: int = 2
     trial_timeout: float | None = None
     keep_weights: bool = False
+    deadline: float | None = None
+    fail_fast: bool = False
+    reuse_workers: bool = True
 
 
 def resources(spec: TrialSpec, settings: Settings) -> dict[str, float]:

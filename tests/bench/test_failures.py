@@ -15,7 +15,7 @@ from bench.failure_table import failure_lines
 from bench.failures import classify
 from bench.plan import PlannedTrial
 from bench.schedule import worker
-from bench.schedule.worker import MachineError, work
+from bench.schedule.worker import MachineError, Worker
 from bench.spec import TrialSpec
 from bench.store import RunFolder
 from methods.supervised import Supervised
@@ -75,16 +75,17 @@ def test_out_of_memory_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "accumulate: 4, labeled: 4, unlabeled: 12" in message
 
 
-def _work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: dict[str, Any]) -> str:
+def _work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: dict[str, Any]) -> Any:
     monkeypatch.setattr(worker, "run_trial", lambda *_: record)
-    return work({"environment": {}, "spec": SPEC.canonical(), "folder": str(tmp_path)})
+    return Worker().work({"environment": {}, "spec": SPEC.canonical(), "folder": str(tmp_path)})
 
 
 def test_only_failures_of_the_machine_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _work(monkeypatch, tmp_path, {"status": "done"}) == ""
-    assert _work(monkeypatch, tmp_path, {"status": "failed", "kind": "exception", "message": "x"}) == ""
+    assert _work(monkeypatch, tmp_path, {"status": "done"}) == worker.Answer()
+    answer = _work(monkeypatch, tmp_path, {"status": "failed", "kind": "exception", "message": "x"})
+    assert answer.told == "" and "failed" in answer.unfit
     with pytest.raises(MachineError, match="storage: x"):
         _work(monkeypatch, tmp_path, {"status": "failed", "kind": "storage", "message": "x"})
 

@@ -205,7 +205,9 @@ def test_workers_get_the_plugin_files(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         worker, "run_trial", lambda *_: found.extend(plugins.methods().names()) or {"status": "done"}
     )
-    assert worker.work({"environment": given, "spec": "{}", "folder": str(tmp_path)}) == ""
+    assert (
+        worker.Worker().work({"environment": given, "spec": "{}", "folder": str(tmp_path)}) == worker.Answer()
+    )
     assert {"one", "two", "fixmatch"} <= set(found)
 
 

@@ -19,12 +19,12 @@ from bench.schedule import (
     available_cpus,
     cluster,
     draw_configurations,
-    driver,
     processes,
     resources,
     run_trials,
 )
-from bench.schedule.worker import work
+from bench.schedule.outcome import Board
+from bench.schedule.worker import Worker
 from bench.spec import TrialSpec
 from bench.store import RunFolder, write_json
 from datasets.errors import UserError
@@ -119,7 +119,7 @@ def test_more_draws_or_ranges_move_none_of_the_others() -> None:
 
 
 def _told(job: Mapping[str, Any]) -> str:
-    return work({"environment": {}, **job})
+    return Worker().work({"environment": {}, **job}).told
 
 
 def test_a_worker_hands_mistakes_of_the_user_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_a_worker_hands_mistakes_of_the_user_on(tmp_path: Path, monkeypatch: pyt
 def test_a_worker_gets_the_variables_of_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEFAR_BENCH_HOME", "elsewhere")
     job = {"spec": _spec(method="x").canonical(), "folder": str(tmp_path)}
-    work({**job, "environment": {"SEFAR_BENCH_HOME": str(tmp_path)}})
+    Worker().work({**job, "environment": {"SEFAR_BENCH_HOME": str(tmp_path)}})
     assert os.environ["SEFAR_BENCH_HOME"] == str(tmp_path)
 
 
@@ -149,7 +149,7 @@ class _Answers:
 
 def test_records_are_the_truth_about_a_trial(tmp_path: Path) -> None:
     planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
-    board = driver.Board({planned.spec.id: planned}, run, answers)
+    board = Board({planned.spec.id: planned}, run, answers)
     folder = run.trial(planned.spec.id)
     folder.path.mkdir(parents=True)
     write_json(folder.path / "failed.json", {"status": "failed", "kind": "exception", "message": "no"})
@@ -166,7 +166,7 @@ def test_records_are_the_truth_about_a_trial(tmp_path: Path) -> None:
 def test_a_worker_that_died_leaves_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEFAR_BENCH_HOME", str(tmp_path / "home"))
     planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
-    driver.Board({planned.spec.id: planned}, run, answers).lost(planned.spec.id)
+    Board({planned.spec.id: planned}, run, answers).lost(planned.spec.id)
     failed = run.trial(planned.spec.id).failed()
     assert failed is not None and failed["kind"] == "lost worker"
     assert answers.seen == [("supervised", "failed")]
