@@ -16,15 +16,16 @@ from bench.failure_table import failure_lines
 from bench.forecast import longest_first, past_trials
 from bench.plan import Choice, PlannedTrial, trial_spec
 from bench.preflight import refuse_impossible, short_clips
-from bench.progress import Ticker
 from bench.render import stamp
 from bench.render.stamp import FILES
-from bench.schedule import Outcome, Settings, available_cpus, run_trials
+from bench.schedule import Outcome, Settings, available_cpus, places, run_trials
 from bench.schema import check_schema
 from bench.split_folder import keep_splits
 from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
 from bench.suite import LoadedSuite
+from bench.ticker import Ticker
 from bench.trial import open_cache
+from bench.watch import Watch
 from datasets.errors import UserError
 
 PLAN, ENVIRONMENT = "plan.json", "env.json"
@@ -195,7 +196,9 @@ def execute(
         print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)
     todo = longest_first(todo, past_trials(run.path.parent))
-    ticker = Ticker(total - len(todo), total)
+    at_once = places((trial.spec for trial in todo), settings)
+    watch = Watch(trials, run, at_once, anew=[trial.spec.id for trial in todo])
+    ticker = Ticker(total - len(todo), total, watch)
     with ticker.shown():
         return run_trials(todo, run, settings, ticker.finished)
 

@@ -7,7 +7,7 @@ write the harness's own records, and what became of a trial is read from those.
 from bench.schedule.driver import run_trials
 from bench.schedule.outcome import OnResult, Outcome
 from bench.schedule.search import draw_configurations
-from bench.schedule.settings import Settings, available_cpus, resources
+from bench.schedule.settings import Settings, available_cpus, places, resources
 
 __all__ = [
     "OnResult",
@@ -15,6 +15,7 @@ __all__ = [
     "Settings",
     "available_cpus",
     "draw_configurations",
+    "places",
     "resources",
     "run_trials",
 ]

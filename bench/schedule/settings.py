@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from bench.spec import TrialSpec
+
+EPSILON = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,21 @@ def resources(spec: TrialSpec, settings: Settings) -> dict[str, float]:
         "gpu": gpus if settings.gpus_per_trial is None else settings.gpus_per_trial,
     }
     return {kind: amount for kind, amount in wanted.items() if amount}
+
+
+def places(specs: Iterable[TrialSpec], settings: Settings) -> int | None:
+    """How many of these trials run at once on this machine; None on a cluster, which may grow and shrink."""
+    if settings.address is not None:
+        return settings.max_concurrent
+    needs = [resources(spec, settings) for spec in specs]
+    cpus = max((need.get("cpu", 0.0) for need in needs), default=1.0)
+    gpus = max((need.get("gpu", 0.0) for need in needs), default=0.0)
+    most = [math.floor(available_cpus() / cpus + EPSILON)] if cpus else []
+    if settings.max_concurrent is not None:  # then Ray is told of as many CPUs as that takes
+        most = [settings.max_concurrent]
+    if gpus:
+        most.append(math.floor(torch.cuda.device_count() / gpus + EPSILON))
+    return max(1, min(most, default=1))
 
 
 def available_cpus() -> int:
