@@ -13,17 +13,19 @@ from bench import exit_codes, leaks, plugins, presence
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
+from bench.forecast import longest_first, past_trials
 from bench.plan import Choice, PlannedTrial, trial_spec
 from bench.preflight import refuse_impossible, short_clips
-from bench.progress import Ticker
 from bench.render import stamp
 from bench.render.stamp import FILES
-from bench.schedule import Outcome, Settings, available_cpus, run_trials
+from bench.schedule import Outcome, Settings, available_cpus, places, run_trials
 from bench.schema import check_schema
 from bench.split_folder import keep_splits
 from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
 from bench.suite import LoadedSuite
+from bench.ticker import Ticker
 from bench.trial import open_cache
+from bench.watch import Watch
 from datasets.errors import UserError
 
 PLAN, ENVIRONMENT = "plan.json", "env.json"
@@ -74,12 +76,35 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         failed = failure_lines(agenda.trials, run)
         for line in failed:
             print(line)
+        for line in left_over(outcome, agenda.trials, run):
+            print(line)
         folder = report_folder(loaded, options.out, options.to, run)
         if todo or not stamp.up_to_date(folder, FILES.values(), stamp.digest(loaded, run)):
             report(loaded, run, folder)
         else:
             print(f"report: {folder / FILES['md']}")
+    return status_of(outcome, bool(failed))
+
+
+def status_of(outcome: Outcome, failed: bool) -> int:
+    """The exit status of a run; with `failed`, trials of its plan have failed, now or before."""
+    if outcome.stopped == "time":
+        return exit_codes.UNFINISHED
     return exit_codes.FINDINGS if outcome.failed or failed else exit_codes.OK
+
+
+def left_over(outcome: Outcome, trials: Sequence[PlannedTrial], run: RunFolder) -> list[str]:
+    """What a run that was stopped leaves to the next one, in a sentence."""
+    if outcome.stopped is None:
+        return []
+    folders = [run.trial(trial_id) for trial_id in {trial.spec.id for trial in trials}]
+    rest = [each for each in folders if each.done() is None and each.failed() is None]
+    begun = sum(any(each.path.glob(CHECKPOINTS)) for each in rest)
+    why = "the time of --max-hours is over" if outcome.stopped == "time" else "--fail-fast: a trial failed"
+    return [
+        f"{why}: {len(rest)} of {len(folders)} trials remain, {begun} of them with a checkpoint; the same "
+        "command goes on"
+    ]
 
 
 def run_folder(loaded: LoadedSuite, out: Path, choice: Choice) -> RunFolder:
@@ -170,7 +195,10 @@ def execute(
     for sentence in short_clips(todo):
         print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)
-    ticker = Ticker(total - len(todo), total)
+    todo = longest_first(todo, past_trials(run.path.parent))
+    at_once = places((trial.spec for trial in todo), settings)
+    watch = Watch(trials, run, at_once, anew=[trial.spec.id for trial in todo])
+    ticker = Ticker(total - len(todo), total, watch)
     with ticker.shown():
         return run_trials(todo, run, settings, ticker.finished)
 

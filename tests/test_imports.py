@@ -25,9 +25,16 @@ def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imported(file: Path) -> Iterator[tuple[int, str]]:
-    """Line and full name of everything a file imports, at its top or inside of functions."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+def imported(file: Path, inside_functions: bool = True) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything a file imports, at its top and (unless told not to) in functions."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    later = {
+        inner
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and not inside_functions
+        for inner in ast.walk(function)
+    }
+    for node in (each for each in ast.walk(tree) if each not in later):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -86,6 +93,24 @@ def test_bench_names_no_method_and_no_data_set() -> None:
             and (place, node.value) not in other_things
         ]
     assert wrong == []
+
+
+def test_one_package_imports_ray_and_waits_until_it_is_needed() -> None:
+    """Only `bench/schedule` names Ray, and never while it is imported itself."""
+    of_ray = {
+        file.relative_to(ROOT).parent.as_posix()
+        for package in ALLOWED
+        for file in modules(package)
+        if any(name.split(".")[0] == "ray" for _, name in imported(file))
+    }
+    assert of_ray == {"bench/schedule"}
+    early = [
+        f"{file.relative_to(ROOT)}:{line} imports {name}"
+        for file in modules("bench/schedule")
+        for line, name in imported(file, inside_functions=False)
+        if name.split(".")[0] == "ray"
+    ]
+    assert early == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -119,6 +120,18 @@ TrialTimeout = Annotated[
     float | None,
     typer.Option("--trial-timeout", min=1, help="Seconds that one attempt of a trial may take.", metavar="S"),
 ]
+MaxHours = Annotated[
+    float | None,
+    typer.Option(
+        "--max-hours",
+        min=0.0,
+        help="Hours from now on, after which trials that run write a checkpoint and stop (status 4).",
+        metavar="H",
+    ),
+]
+FailFast = Annotated[
+    bool, typer.Option("--fail-fast", help="Stop at the first failed trial; the others keep checkpoints.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
 Init = Annotated[
     str | None,
@@ -196,6 +209,11 @@ def use_cache(folder: Path | None, gib: float | None) -> None:
         os.environ[HOME] = str(folder) if str(folder).startswith(("~", "$")) else str(folder.absolute())
     if gib is not None:
         os.environ[LIMIT] = repr(gib)
+
+
+def deadline(hours: float | None) -> float | None:
+    """When `--max-hours` are over, by `time.monotonic()`."""
+    return None if hours is None else time.monotonic() + hours * 3600
 
 
 def load_plugins(files: list[str] | None) -> None:
