@@ -22,6 +22,7 @@ from bench.schedule import Outcome, Settings, available_cpus, run_trials
 from bench.schema import check_schema
 from bench.split_folder import keep_splits
 from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
+from bench.stored_run import StoredRun
 from bench.suite import LoadedSuite
 from bench.trial import open_cache
 from datasets.errors import UserError
@@ -58,8 +59,14 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         UserError: for every mistake of the user; finished trials are kept.
     """
     run = run_folder(loaded, options.out, options.choice)
-    loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
-    with run.lock(wait=options.wait):
+    stored = StoredRun.at(options.settings.storage, run)
+    with contextlib.ExitStack() as held:
+        held.enter_context(run.lock(wait=options.wait))
+        if stored is not None:
+            held.enter_context(stored.lock(wait=options.wait))
+            stored.pull_plan(merge=True)
+            stored.pull()
+        loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
         with contextlib.suppress(OSError, ValueError):
             check_schema(read_json(run.path / PLAN), run.path / PLAN)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
@@ -70,7 +77,10 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         todo = to_do(agenda.trials, states, options)
         write_plan(loaded, agenda, run)
         keep_splits((trial.spec for trial in agenda.trials), run.path)
-        outcome = execute(agenda.trials, todo, run, options.settings)
+        if stored is not None:
+            stored.push_files()
+            stored.push_results({trial.spec.id for trial in agenda.trials})
+        outcome = execute(agenda.trials, todo, run, options.settings, stored)
         failed = failure_lines(agenda.trials, run)
         for line in failed:
             print(line)
@@ -156,7 +166,11 @@ def to_do(
 
 
 def execute(
-    trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], run: RunFolder, settings: Settings
+    trials: Sequence[PlannedTrial],
+    todo: Sequence[PlannedTrial],
+    run: RunFolder,
+    settings: Settings,
+    stored: StoredRun | None = None,
 ) -> Outcome:
     """Prepares the data of trials and runs them, with progress."""
     sweep(run)
@@ -167,6 +181,8 @@ def execute(
     refuse_impossible(todo)
     prepare_data(todo)
     write_json(run.path / ENVIRONMENT, run_environment(trials, sys.argv[1:]))
+    if stored is not None:
+        stored.push_files()
     for sentence in short_clips(todo):
         print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)

@@ -26,8 +26,12 @@ import psutil
 from bench.failures import INFRASTRUCTURE
 from bench.plan import PlannedTrial
 from bench.preemption import Preempted
+from bench.run_stored import run_stored
 from bench.spec import TrialSpec
+from bench.storage import StorageError
+from bench.storage_uri import open_storage
 from bench.store import RunFolder, TrialFolder
+from bench.stored_run import StoredRun
 from bench.trial import Manner, lost_record, run_trial
 from datasets.errors import UserError
 from methods.config import Choices, Span
@@ -76,7 +80,7 @@ class Settings:
 
     `address`: of a running Ray cluster, or "auto"; None starts Ray on this machine for this run.
     `max_retries`: further attempts after a failure of the machine.  `trial_timeout`: seconds per attempt.
-    `keep_weights`: trials file their evaluated models.
+    `keep_weights`: trials file their evaluated models.  `storage`: URI of a store for results and checkpoints.
     """
 
     max_concurrent: int | None = None
@@ -86,6 +90,7 @@ class Settings:
     max_retries: int = 2
     trial_timeout: float | None = None
     keep_weights: bool = False
+    storage: str | None = None
 
 
 @dataclass
@@ -115,6 +120,7 @@ class _Board:
     planned: Mapping[str, PlannedTrial]
     run: RunFolder
     on_result: OnResult
+    stored: StoredRun | None = None
     outcome: Outcome = field(default_factory=Outcome)
 
     def ended(self, trial_id: str, told: str) -> None:
@@ -125,7 +131,7 @@ class _Board:
         """
         if told:
             raise UserError(told)
-        folder = self.run.trial(trial_id)
+        folder = self._folder(trial_id)
         record = folder.done() or folder.failed()
         if record is None:
             return self.lost(trial_id)
@@ -134,8 +140,14 @@ class _Board:
     def lost(self, trial_id: str) -> None:
         """Reads what the last attempt filed; files that its worker died where it left nothing."""
         planned = self.planned[trial_id]
-        folder = self.run.trial(trial_id)
+        folder = self._folder(trial_id)
         self._count(trial_id, folder.done() or folder.failed() or lost_record(planned.spec, folder))
+
+    def _folder(self, trial_id: str) -> TrialFolder:
+        """A trial's folder, with what its worker, on whatever machine, has left in the store."""
+        if self.stored is not None:
+            self.stored.trial(trial_id).fetch()
+        return self.run.trial(trial_id)
 
     def _count(self, trial_id: str, record: Mapping[str, Any]) -> None:
         if record["status"] == "done":
@@ -146,13 +158,16 @@ class _Board:
 
 
 def run_trials(
-    trials: Sequence[PlannedTrial], run: RunFolder, settings: Settings, on_result: OnResult
+    trials: Sequence[PlannedTrial],
+    run: RunFolder,
+    settings: Settings,
+    on_result: OnResult,
 ) -> Outcome:
     """Runs trials side by side; returns when all have a record.
 
     Args:
         trials: what to run; equal specifications run once.
-        run: where the records go.  With `settings.address` all machines must see this folder.
+        run: where the records go.  With `settings.address` all machines must see this folder, or the store.
         settings: concurrency.
         on_result: called in this process after each trial with its record.
 
@@ -162,7 +177,7 @@ def run_trials(
         KeyboardInterrupt: on Ctrl-C, after all processes have been stopped.
     """
     planned = {trial.spec.id: trial for trial in trials}
-    board = _Board(planned, run, on_result)
+    board = _Board(planned, run, on_result, StoredRun.at(settings.storage, run))
     if not planned:
         return board.outcome
     need = {trial_id: resources(trial.spec, settings) for trial_id, trial in planned.items()}
@@ -198,7 +213,8 @@ def work(job: Mapping[str, Any]) -> str:
 
     Args:
         job: the specification as JSON (`spec`), its folder (`folder`), variables to set (`environment`),
-            seconds that it may take (`timeout`), and whether to file the model (`keep_weights`).
+            seconds that it may take (`timeout`), whether to file the model (`keep_weights`), and the URI of
+            the store that keeps results and checkpoints (`storage`).
 
     Returns:
         A sentence about a mistake of the user, or "".
@@ -212,7 +228,9 @@ def work(job: Mapping[str, Any]) -> str:
     manner = Manner(wait=True, timeout=job.get("timeout"), keep_weights=bool(job.get("keep_weights")))
     try:
         spec = TrialSpec.model_validate_json(job["spec"])
-        record = run_trial(spec, TrialFolder(Path(job["folder"])), manner)
+        record = _run(spec, TrialFolder(Path(job["folder"])), job.get("storage"), manner)
+    except StorageError as error:  # the next attempt may reach it, and finds what this one has finished
+        raise MachineError(str(error)) from error
     except UserError as error:
         return str(error) or "unknown mistake"
     except Preempted as told:
@@ -222,6 +240,12 @@ def work(job: Mapping[str, Any]) -> str:
     if record["status"] == "failed" and record["kind"] in INFRASTRUCTURE:
         raise MachineError(f"{record['kind']}: {record['message']}")
     return ""
+
+
+def _run(spec: TrialSpec, folder: TrialFolder, storage: str | None, manner: Manner) -> dict[str, Any]:
+    if storage is None:
+        return run_trial(spec, folder, manner)
+    return run_stored(spec, folder, open_storage(storage), folder.path.parent.parent.name, manner)
 
 
 def draw_configurations(
@@ -360,6 +384,7 @@ def _tune(board: _Board, need: Mapping[str, Mapping[str, float]], settings: Sett
             "environment": environment,
             "timeout": settings.trial_timeout,
             "keep_weights": settings.keep_weights,
+            "storage": None if board.stored is None else board.stored.storage.uri,
         }
         for trial_id, trial in board.planned.items()
     ]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Manner:
 
     `resume`: go on from a checkpoint in the folder.  `wait`: for another process that runs this trial.
     `timeout`: seconds that this attempt may take.  `checkpoint_seconds`: time between checkpoints.
-    `keep_weights`: file the evaluated model too.
+    `keep_weights`: file the evaluated model too.  `saved`: hears of every checkpoint's file.
     """
 
     resume: bool = True
@@ -46,6 +46,7 @@ class Manner:
     timeout: float | None = None
     checkpoint_seconds: float | None = None
     keep_weights: bool = False
+    saved: Callable[[Path], None] | None = None
 
 
 def run_trial(spec: TrialSpec, folder: TrialFolder, manner: Manner | None = None) -> dict[str, Any]:
@@ -280,7 +281,9 @@ class _Keeper:
         if ended or late or self._notice.given or now - self._last >= self._every:
             self._last = now
             log = self._log.read_text(encoding="utf-8")
-            self._checkpoints.save(step, {**self._experiment.state_dict(), "log": log})
+            path = self._checkpoints.save(step, {**self._experiment.state_dict(), "log": log})
+            if self._manner.saved is not None:
+                self._manner.saved(path)
         self._notice.obey()
         if late and not ended:
             raise failures.TimedOutError(

@@ -89,7 +89,17 @@ GpusPerTrial = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option("--address", help="A running Ray cluster, or 'auto'; --out must be a shared folder."),
+    typer.Option(
+        "--address", help="A running Ray cluster, HOST:PORT or 'auto'; needs --storage or a shared --out."
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Keep results and checkpoints there too: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, ...",
+        metavar="URI",
+    ),
 ]
 Cache = Annotated[
     Path | None,
