@@ -21,8 +21,19 @@ from bench.trial_code import trial_code_hash
 from datasets.errors import UserError
 
 
+def run_kept(spec: TrialSpec, folder: TrialFolder, storage: Storage | None, manner: Manner) -> dict[str, Any]:
+    """A finished record of the trial as it is, or `run_trial`, in a store too where there is one.
+
+    Raises:
+        UserError, Preempted, StorageError: as `run_stored`.
+    """
+    if storage is None:
+        return finished(spec, folder) or run_trial(spec, folder, manner)
+    return run_stored(spec, folder, storage, manner)
+
+
 def run_stored(
-    spec: TrialSpec, folder: TrialFolder, storage: Storage, run: str, manner: Manner | None = None
+    spec: TrialSpec, folder: TrialFolder, storage: Storage, manner: Manner | None = None
 ) -> dict[str, Any]:
     """`run_trial`, under a lease of the store, from the store's checkpoint, with its result kept there.
 
@@ -30,9 +41,8 @@ def run_stored(
 
     Args:
         spec: the trial.
-        folder: its folder on this machine.
+        folder: its folder on this machine, in the run folder whose name it also has in the store.
         storage: the store.
-        run: the name of its run folder there.
         manner: how.
 
     Returns:
@@ -44,7 +54,7 @@ def run_stored(
             stays in the folder.
     """
     manner = manner or Manner()
-    stored = StoredTrial(storage, run, folder)
+    stored = StoredTrial(storage, folder.path.parent.parent.name, folder)
     with _leased(stored, wait=manner.wait) as held:
         stored.fetch_done(lambda: finished(spec, folder) is not None)
         record = finished(spec, folder)

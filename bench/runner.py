@@ -80,7 +80,10 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         if stored is not None:
             stored.push_files()
             stored.push_results({trial.spec.id for trial in agenda.trials})
-        outcome = execute(agenda.trials, todo, run, options.settings, stored)
+        outcome = execute(agenda.trials, todo, run, options.settings)
+        if stored is not None:
+            stored.push_files()
+            stored.push_results({trial.spec.id for trial in agenda.trials})  # if it was away at the time
         failed = failure_lines(agenda.trials, run)
         for line in failed:
             print(line)
@@ -166,11 +169,7 @@ def to_do(
 
 
 def execute(
-    trials: Sequence[PlannedTrial],
-    todo: Sequence[PlannedTrial],
-    run: RunFolder,
-    settings: Settings,
-    stored: StoredRun | None = None,
+    trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], run: RunFolder, settings: Settings
 ) -> Outcome:
     """Prepares the data of trials and runs them, with progress."""
     sweep(run)
@@ -181,8 +180,6 @@ def execute(
     refuse_impossible(todo)
     prepare_data(todo)
     write_json(run.path / ENVIRONMENT, run_environment(trials, sys.argv[1:]))
-    if stored is not None:
-        stored.push_files()
     for sentence in short_clips(todo):
         print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)

@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from bench.address import check_answers
 from bench.failures import INFRASTRUCTURE
 from bench.plan import PlannedTrial
 from bench.preemption import Preempted
@@ -66,8 +66,6 @@ OBJECT_STORE_BYTES = 80 * 2**20
 SOCKET_ROOM = 33
 """Longest name of Ray's temporary folder: paths of Unix sockets below it end at 103 characters."""
 
-CONNECT_SECONDS = 10.0
-
 SAVE_SECONDS = 15.0
 """Workers of a run that is stopped get so long to write their checkpoints."""
 
@@ -80,7 +78,8 @@ class Settings:
 
     `address`: of a running Ray cluster, or "auto"; None starts Ray on this machine for this run.
     `max_retries`: further attempts after a failure of the machine.  `trial_timeout`: seconds per attempt.
-    `keep_weights`: trials file their evaluated models.  `storage`: URI of a store for results and checkpoints.
+    `keep_weights`: trials file their evaluated models.  `storage`: URI of a store of results and checkpoints.
+    `checkpoint_seconds`: time between checkpoints.
     """
 
     max_concurrent: int | None = None
@@ -89,6 +88,7 @@ class Settings:
     address: str | None = None
     max_retries: int = 2
     trial_timeout: float | None = None
+    checkpoint_seconds: float | None = None
     keep_weights: bool = False
     storage: str | None = None
 
@@ -158,10 +158,7 @@ class _Board:
 
 
 def run_trials(
-    trials: Sequence[PlannedTrial],
-    run: RunFolder,
-    settings: Settings,
-    on_result: OnResult,
+    trials: Sequence[PlannedTrial], run: RunFolder, settings: Settings, on_result: OnResult
 ) -> Outcome:
     """Runs trials side by side; returns when all have a record.
 
@@ -213,8 +210,9 @@ def work(job: Mapping[str, Any]) -> str:
 
     Args:
         job: the specification as JSON (`spec`), its folder (`folder`), variables to set (`environment`),
-            seconds that it may take (`timeout`), whether to file the model (`keep_weights`), and the URI of
-            the store that keeps results and checkpoints (`storage`).
+            seconds that it may take (`timeout`) and between checkpoints (`checkpoint_seconds`), whether to
+            file the model (`keep_weights`), and the URI of the store that keeps results and checkpoints
+            (`storage`).
 
     Returns:
         A sentence about a mistake of the user, or "".
@@ -225,7 +223,12 @@ def work(job: Mapping[str, Any]) -> str:
     """
     os.environ.update(job["environment"])
     # Another process on this trial is a worker that outlives its killed driver: its result is as good.
-    manner = Manner(wait=True, timeout=job.get("timeout"), keep_weights=bool(job.get("keep_weights")))
+    manner = Manner(
+        wait=True,
+        timeout=job.get("timeout"),
+        checkpoint_seconds=job.get("checkpoint_seconds"),
+        keep_weights=bool(job.get("keep_weights")),
+    )
     try:
         spec = TrialSpec.model_validate_json(job["spec"])
         record = _run(spec, TrialFolder(Path(job["folder"])), job.get("storage"), manner)
@@ -245,7 +248,7 @@ def work(job: Mapping[str, Any]) -> str:
 def _run(spec: TrialSpec, folder: TrialFolder, storage: str | None, manner: Manner) -> dict[str, Any]:
     if storage is None:
         return run_trial(spec, folder, manner)
-    return run_stored(spec, folder, open_storage(storage), folder.path.parent.parent.name, manner)
+    return run_stored(spec, folder, open_storage(storage), manner)
 
 
 def draw_configurations(
@@ -338,7 +341,7 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
             **quiet,
         )
     else:
-        _check_answers(settings.address)
+        check_answers(settings.address)
         try:
             ray.init(address=settings.address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -349,17 +352,6 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
             ) from error
     with contextlib.suppress(ValueError):  # Ray puts its own handler here
         signal.signal(signal.SIGTERM, terminate)
-
-
-def _check_answers(address: str) -> None:
-    """That somebody listens at HOST:PORT; Ray itself would try for minutes, and loudly."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise UserError(f"--address {address}: nobody answers there ({error}).") from error
 
 
 def _check_resources(offered: Mapping[str, float], need: Mapping[str, Mapping[str, float]]) -> None:
@@ -383,6 +375,7 @@ def _tune(board: _Board, need: Mapping[str, Mapping[str, float]], settings: Sett
             "folder": str(board.run.trial(trial_id).path.resolve()),
             "environment": environment,
             "timeout": settings.trial_timeout,
+            "checkpoint_seconds": settings.checkpoint_seconds,
             "keep_weights": settings.keep_weights,
             "storage": None if board.stored is None else board.stored.storage.uri,
         }

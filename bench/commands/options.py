@@ -129,6 +129,15 @@ TrialTimeout = Annotated[
     float | None,
     typer.Option("--trial-timeout", min=1, help="Seconds that one attempt of a trial may take.", metavar="S"),
 ]
+CheckpointSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--checkpoint-seconds",
+        min=0.0,
+        help="Time between checkpoints of a running trial; default: 300. Less for machines that may vanish.",
+        metavar="S",
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
 Init = Annotated[
     str | None,
@@ -138,6 +147,9 @@ Init = Annotated[
 ]
 KeepWeights = Annotated[
     bool, typer.Option("--keep-weights", help="Keep each evaluated model, for `bench features`.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try the trials again that failed in an earlier run.")
 ]
 StaleTrials = Annotated[
     Stale | None,
