@@ -22,6 +22,7 @@ from bench.schedule import Outcome, Settings, available_cpus, places, run_trials
 from bench.schema import check_schema
 from bench.split_folder import keep_splits
 from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
+from bench.stored_run import StoredRun
 from bench.suite import LoadedSuite
 from bench.ticker import Ticker
 from bench.trial import open_cache
@@ -60,8 +61,14 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         UserError: for every mistake of the user; finished trials are kept.
     """
     run = run_folder(loaded, options.out, options.choice)
-    loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
-    with run.lock(wait=options.wait):
+    stored = StoredRun.at(options.settings.storage, run)
+    with contextlib.ExitStack() as held:
+        held.enter_context(run.lock(wait=options.wait))
+        if stored is not None:
+            held.enter_context(stored.lock(wait=options.wait))
+            stored.pull_plan(merge=True)
+            stored.pull()
+        loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
         with contextlib.suppress(OSError, ValueError):
             check_schema(read_json(run.path / PLAN), run.path / PLAN)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
@@ -72,7 +79,13 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         todo = to_do(agenda.trials, states, options)
         write_plan(loaded, agenda, run)
         keep_splits((trial.spec for trial in agenda.trials), run.path)
+        if stored is not None:
+            stored.push_files()
+            stored.push_results({trial.spec.id for trial in agenda.trials})
         outcome = execute(agenda.trials, todo, run, options.settings)
+        if stored is not None:
+            stored.push_files()
+            stored.push_results({trial.spec.id for trial in agenda.trials})  # if it was away at the time
         failed = failure_lines(agenda.trials, run)
         for line in failed:
             print(line)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ class Manner:
 
     `resume`: go on from a checkpoint in the folder.  `wait`: for another process that runs this trial.
     `timeout`: seconds that this attempt may take.  `checkpoint_seconds`: time between checkpoints.
-    `keep_weights`: file the evaluated model too.
+    `keep_weights`: file the evaluated model too.  `saved`: hears of every checkpoint's file.
     """
 
     resume: bool = True
@@ -58,6 +58,7 @@ class Manner:
     timeout: float | None = None
     checkpoint_seconds: float | None = None
     keep_weights: bool = False
+    saved: Callable[[Path], None] | None = None
 
 
 def run_trial(spec: TrialSpec, folder: TrialFolder, manner: Manner | None = None) -> dict[str, Any]:
@@ -312,7 +313,9 @@ class _Keeper:
             self._last = now
             log = self._log.read_text(encoding="utf-8")
             beside = {"log": log, "wait_seconds": self._pulse.wait_seconds}
-            self._checkpoints.save(step, {**self._experiment.state_dict(), **beside})
+            path = self._checkpoints.save(step, {**self._experiment.state_dict(), **beside})
+            if self._manner.saved is not None:
+                self._manner.saved(path)
         self._notice.obey()
         if late and not ended:
             raise failures.TimedOutError(

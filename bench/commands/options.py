@@ -90,7 +90,17 @@ GpusPerTrial = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option("--address", help="A running Ray cluster, or 'auto'; --out must be a shared folder."),
+    typer.Option(
+        "--address", help="A running Ray cluster, HOST:PORT or 'auto'; needs --storage or a shared --out."
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Keep results and checkpoints there too: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, ...",
+        metavar="URI",
+    ),
 ]
 Cache = Annotated[
     Path | None,
@@ -132,6 +142,15 @@ MaxHours = Annotated[
 FailFast = Annotated[
     bool, typer.Option("--fail-fast", help="Stop at the first failed trial; the others keep checkpoints.")
 ]
+CheckpointSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--checkpoint-seconds",
+        min=0.0,
+        help="Time between checkpoints of a running trial; default: 300. Less for machines that may vanish.",
+        metavar="S",
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
 Init = Annotated[
     str | None,
@@ -141,6 +160,9 @@ Init = Annotated[
 ]
 KeepWeights = Annotated[
     bool, typer.Option("--keep-weights", help="Keep each evaluated model, for `bench features`.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try the trials again that failed in an earlier run.")
 ]
 StaleTrials = Annotated[
     Stale | None,

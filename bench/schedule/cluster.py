@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.address import check_answers
 from bench.schedule.processes import FOLDER_PREFIX, children, deaf, end, let_save, short_temporary, sweep
 from bench.schedule.settings import Settings, available_cpus
 from datasets.errors import UserError
@@ -34,8 +34,6 @@ QUIET = {
 
 OBJECT_STORE_BYTES = 80 * 2**20
 """Hardly anything passes through Ray's object store; this is about the least that it accepts."""
-
-CONNECT_SECONDS = 10.0
 
 
 def import_ray() -> Any:
@@ -95,7 +93,7 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
             **quiet,
         )
     else:
-        _check_answers(settings.address)
+        check_answers(settings.address)
         try:
             ray.init(address=settings.address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -106,17 +104,6 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
             ) from error
     with contextlib.suppress(ValueError):  # Ray puts its own handler here
         signal.signal(signal.SIGTERM, terminate)
-
-
-def _check_answers(address: str) -> None:
-    """That somebody listens at HOST:PORT; Ray itself would try for minutes, and loudly."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise UserError(f"--address {address}: nobody answers there ({error}).") from error
 
 
 def _check_resources(offered: Mapping[str, float], need: Mapping[str, Mapping[str, float]]) -> None:

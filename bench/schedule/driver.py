@@ -14,6 +14,7 @@ from bench.schedule.outcome import Board, Enough, Halt, OnResult, Outcome
 from bench.schedule.settings import Settings, resources
 from bench.schedule.worker import PASSED_ON, RetiredError, Worker
 from bench.store import RunFolder
+from bench.stored_run import StoredRun
 
 
 def run_trials(
@@ -23,7 +24,7 @@ def run_trials(
 
     Args:
         trials: what to run, in this order; equal specifications run once.
-        run: where the records go.  With `settings.address` all machines must see this folder.
+        run: where the records go.  With `settings.address` all machines must see this folder, or the store.
         settings: concurrency.
         on_result: called in this process after each trial with its record.
 
@@ -33,7 +34,8 @@ def run_trials(
         KeyboardInterrupt: on Ctrl-C, after all processes have been stopped.
     """
     planned = {trial.spec.id: trial for trial in trials}
-    board = Board(planned, run, on_result, settings.deadline, settings.fail_fast)
+    stored = StoredRun.at(settings.storage, run)
+    board = Board(planned, run, on_result, settings.deadline, settings.fail_fast, stored)
     if not planned:
         return board.outcome
     need = {trial_id: resources(trial.spec, settings) for trial_id, trial in planned.items()}
@@ -59,7 +61,9 @@ def _tune(board: Board, need: Mapping[str, Mapping[str, float]], settings: Setti
             "folder": str(board.run.trial(trial_id).path.resolve()),
             "environment": environment,
             "timeout": settings.trial_timeout,
+            "checkpoint_seconds": settings.checkpoint_seconds,
             "keep_weights": settings.keep_weights,
+            "storage": None if board.stored is None else board.stored.storage.uri,
         }
         for trial_id, trial in board.planned.items()
     ]

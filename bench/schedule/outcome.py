@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.plan import PlannedTrial
-from bench.store import RunFolder
+from bench.store import RunFolder, TrialFolder
+from bench.stored_run import StoredRun
 from bench.trial import lost_record
 from datasets.errors import UserError
 
@@ -43,7 +44,7 @@ class Enough(BaseException):
 class Board:
     """Counts what became of trials; Ray's callbacks write to it.
 
-    `deadline`: by `time.monotonic()`, when no trial may run any more.
+    `deadline`: by `time.monotonic()`, when no trial may run any more.  `stored`: the run's place in a store.
     """
 
     planned: Mapping[str, PlannedTrial]
@@ -51,6 +52,7 @@ class Board:
     on_result: OnResult
     deadline: float | None = None
     fail_fast: bool = False
+    stored: StoredRun | None = None
     outcome: Outcome = field(default_factory=Outcome)
 
     def ended(self, trial_id: str, told: str) -> None:
@@ -62,7 +64,7 @@ class Board:
         """
         if told:
             raise UserError(told)
-        folder = self.run.trial(trial_id)
+        folder = self._folder(trial_id)
         record = folder.done() or folder.failed()
         if record is None:
             return self.lost(trial_id)
@@ -75,8 +77,14 @@ class Board:
             Enough: as `ended`.
         """
         planned = self.planned[trial_id]
-        folder = self.run.trial(trial_id)
+        folder = self._folder(trial_id)
         self._count(trial_id, folder.done() or folder.failed() or lost_record(planned.spec, folder))
+
+    def _folder(self, trial_id: str) -> TrialFolder:
+        """A trial's folder, with what its worker, on whatever machine, has left in the store."""
+        if self.stored is not None:
+            self.stored.trial(trial_id).fetch()
+        return self.run.trial(trial_id)
 
     def look_at_the_clock(self) -> None:
         """Ends the run when its time is over.

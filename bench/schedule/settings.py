@@ -22,7 +22,8 @@ class Settings:
 
     `address`: of a running Ray cluster, or "auto"; None starts Ray on this machine for this run.
     `max_retries`: further attempts after a failure of the machine.  `trial_timeout`: seconds per attempt.
-    `keep_weights`: trials file their evaluated models.  `deadline`: by `time.monotonic()`, when trials that
+    `checkpoint_seconds`: time between checkpoints.  `keep_weights`: trials file their evaluated models.
+    `storage`: URI of a store of results and checkpoints.  `deadline`: by `time.monotonic()`, when trials that
     run write a checkpoint and go.  `fail_fast`: they do so on the first failure.  `reuse_workers`: a worker
     that nothing speaks against runs one trial after the other, see `bench.schedule.reuse`.
     """
@@ -33,7 +34,9 @@ class Settings:
     address: str | None = None
     max_retries: int = 2
     trial_timeout: float | None = None
+    checkpoint_seconds: float | None = None
     keep_weights: bool = False
+    storage: str | None = None
     deadline: float | None = None
     fail_fast: bool = False
     reuse_workers: bool = True

@@ -10,8 +10,11 @@ from typing import Any
 
 from bench.failures import INFRASTRUCTURE
 from bench.preemption import Preempted
+from bench.run_stored import run_stored
 from bench.schedule.reuse import Reuse
 from bench.spec import TrialSpec
+from bench.storage import StorageError
+from bench.storage_uri import open_storage
 from bench.store import TrialFolder
 from bench.trial import Manner, run_trial
 from datasets.errors import UserError
@@ -58,7 +61,8 @@ class Worker:
 
         Args:
             job: the specification as JSON (`spec`), its folder (`folder`), variables to set (`environment`),
-                seconds that it may take (`timeout`), and whether to file the model (`keep_weights`).
+                seconds that it may take (`timeout`) and between checkpoints (`checkpoint_seconds`), whether
+                to file the model (`keep_weights`), and the URI of the store of results (`storage`).
 
         Raises:
             MachineError: for a failure that another attempt may not have.
@@ -68,6 +72,8 @@ class Worker:
         self._reuse = self._reuse or Reuse()
         try:
             record = _run(job)
+        except StorageError as error:  # the next attempt may reach it, and finds what this one has finished
+            raise MachineError(str(error)) from error
         except UserError as error:
             return Answer(told=str(error) or "unknown mistake")
         except Preempted as told:
@@ -79,6 +85,13 @@ class Worker:
 
 def _run(job: Mapping[str, Any]) -> dict[str, Any]:
     # Another process on this trial is a worker that outlives its killed driver: its result is as good.
-    manner = Manner(wait=True, timeout=job.get("timeout"), keep_weights=bool(job.get("keep_weights")))
-    spec = TrialSpec.model_validate_json(job["spec"])
-    return run_trial(spec, TrialFolder(Path(job["folder"])), manner)
+    manner = Manner(
+        wait=True,
+        timeout=job.get("timeout"),
+        checkpoint_seconds=job.get("checkpoint_seconds"),
+        keep_weights=bool(job.get("keep_weights")),
+    )
+    spec, folder = TrialSpec.model_validate_json(job["spec"]), TrialFolder(Path(job["folder"]))
+    if job.get("storage") is None:
+        return run_trial(spec, folder, manner)
+    return run_stored(spec, folder, open_storage(job["storage"]), manner)
