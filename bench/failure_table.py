@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench import index
 from bench.failures import INFRASTRUCTURE
 from bench.plan import PlannedTrial
 from bench.store import ERROR, RunFolder
@@ -16,9 +17,10 @@ def failure_lines(trials: Sequence[PlannedTrial], run: RunFolder) -> list[str]:
     """Two lines per failed trial: what and why, and the path of its log; a head and a cure around them."""
     rows: dict[str, list[str]] = {}
     again = 0
+    done = index.finished(run, (planned.spec.id for planned in trials))
     for planned in trials:
         folder = run.trial(planned.spec.id)
-        if planned.spec.id in rows or folder.done() is not None:
+        if planned.spec.id in rows or planned.spec.id in done:
             continue
         failed = folder.failed()
         if failed is None:
