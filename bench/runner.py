@@ -179,7 +179,9 @@ def execute(
 
 
 def sweep(run: RunFolder) -> None:
-    """Removes what killed attempts left, where nobody works."""
+    """Removes what killed runs and attempts left; for who holds the run folder, and where nobody works."""
+    for leftover in run.path.glob(".*.json.*"):  # of a write that was cut off
+        leftover.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         for folder in sorted((run.path / "trials").iterdir()):
             names = [entry.name for entry in os.scandir(folder)] if folder.is_dir() else []
