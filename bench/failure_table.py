@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench import index
 from bench.failures import INFRASTRUCTURE
 from bench.plan import PlannedTrial
+from bench.printable import printable
 from bench.store import ERROR, RunFolder
 
 WIDTH = 160
@@ -25,9 +26,9 @@ def failure_lines(trials: Sequence[PlannedTrial], run: RunFolder) -> list[str]:
         failed = folder.failed()
         if failed is None:
             continue
-        kind = str(failed.get("kind", "failed"))
+        kind = printable(str(failed.get("kind", "failed")))
         again += kind in INFRASTRUCTURE
-        message = " ".join(str(failed.get("message", "")).split())
+        message = printable(" ".join(str(failed.get("message", "")).split()))
         short = message if len(message) <= WIDTH else f"{message[: WIDTH - 3]}..."
         rows[planned.spec.id] = [f"  {planned.line}: {kind}: {short}", f"    log: {folder.path / ERROR}"]
     if not rows:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from bench import plugins
+from bench.printable import printable
 from bench.spec import Frozen, Labels, Protocol, TrialSpec
 from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_seeds
 from datasets.decoders import DECODERS
@@ -37,7 +38,7 @@ class PlannedTrial(Frozen):
     @property
     def line(self) -> str:
         """Short name for people, as `synthgym@4 sefar seed=1`."""
-        return f"{self.cell} {self.entry} seed={self.seed}"
+        return printable(f"{self.cell} {self.entry} seed={self.seed}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _table(data: str) -> ClipTable:
     return plugins.dataset(data).table()
 
 
-def forget() -> None:
+def read_anew() -> None:
     """Reads data sets and draws splits anew from here on, as in the next process."""
     split_hash.cache_clear()
     _table.cache_clear()

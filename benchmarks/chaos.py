@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -154,6 +155,7 @@ def main() -> int:
     parser.add_argument("--kept", type=Path, default=None, help="file of faults that passed")
     parser.add_argument("--minutes", type=float, default=None, help="begin no further fault after so long")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started ends with it
     seed = given.seed if given.seed is not None else int(np.random.SeedSequence().entropy) % 10**6
     print(f"seed {seed}", flush=True)
     began = time.monotonic()

@@ -19,6 +19,7 @@ class Kept:
     """
 
     def __init__(self, path: Path | None, code: str, seed: int) -> None:
+        self.seed = seed
         self._path, self._own = path, {"code": code, "seed": seed}
         self.rows = [row for row in _lines(path) if self._own.items() <= row.items()]
 

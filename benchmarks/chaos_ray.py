@@ -12,11 +12,13 @@ import contextlib
 import csv
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +42,7 @@ DYING = 90.0
 """A run whose driver or raylet was killed gets so long to end by itself."""
 TARGETS = ("driver", "worker", "raylet")
 CHECKPOINT_SECONDS = "0.5"
+MESSAGES = "messages.txt"
 
 
 def ray_campaign(
@@ -50,75 +53,122 @@ def ray_campaign(
     Args:
         faults: how many are to pass.
         seed: of what is killed, and when.
-        kept: file of the runs that passed.
-        until: `time.monotonic()` after which no further run begins.
+        kept: file of the faults so far; the run that they hit lies beside it, so that a stopped campaign goes
+            on within it.
+        until: `time.monotonic()` after which no further fault begins.
 
     Returns:
         How many faults passed by what was killed, and a line per run that went wrong.
     """
     notes = Kept(kept, code_hash("bench.runner", "bench.trial", "bench.schedule", "chaos_ray"), seed)
-    passed: Counter[str] = Counter(hit for row in notes.rows for hit in row.get("hit", ()))
     failed: list[str] = []
-    number = sum("hit" in row for row in notes.rows)
-    while sum(passed.values()) < faults and not failed and time.monotonic() < until:
-        with tempfile.TemporaryDirectory(prefix="sefar-chaos-ray-") as name:
-            home = Path(name)
-            if not any("calm" in row for row in notes.rows):
-                notes.add({"calm": _calm(home)})
-            expected = next(row["calm"] for row in notes.rows if "calm" in row)
-            run = Disturbed(home, generator(seed, "chaos through Ray", index=number))
-            began = time.monotonic()
-            run.disturb(min(PER_RUN, faults - sum(passed.values())))
-            status, err = run.complete()
-            found = digest(home / "runs")
-        if status == 0 and found == expected:
-            passed.update(run.hit)
-            notes.add({"hit": run.hit, "seconds": round(time.monotonic() - began)})
-        else:
-            what = "another table" if status == 0 else f"status {status}, {err[-300:]}"
-            failed.append(f"run {number} of seed {seed} after {run.hit}: {what}")
-            print(failed[-1], flush=True)
-        number += 1
-    return passed, failed
+    with _place(kept) as home:
+        expected = next((row["calm"] for row in notes.rows if "calm" in row), None)
+        if expected is None:
+            expected = _calm(home / "calm")
+            notes.add({"calm": expected})
+        while sum(_passed(notes).values()) < faults and not failed and time.monotonic() < until:
+            number = sum("passed" in row for row in notes.rows)
+            hits = [row["hit"] for row in notes.rows if row.get("run") == number and "hit" in row]
+            if not hits:
+                shutil.rmtree(home / "run", ignore_errors=True)
+            wanted = min(PER_RUN, faults - sum(_passed(notes).values()))
+            complaint = _one_run(home / "run", notes, number, hits, wanted, until)
+            if complaint is None:  # time is up
+                break
+            if complaint:
+                failed.append(f"run {number} of seed {seed} after {hits}: {complaint}")
+                print(failed[-1], flush=True)
+            elif digest(home / "run" / "runs") != expected:
+                failed.append(f"run {number} of seed {seed} after {hits}: another table")
+                print(failed[-1], flush=True)
+            else:
+                notes.add({"passed": number})
+    return _passed(notes), failed
+
+
+def _passed(notes: Kept) -> Counter[str]:
+    """The faults of the runs that completed as they should, by what was killed."""
+    runs = {row["passed"] for row in notes.rows if "passed" in row}
+    return Counter(row["hit"] for row in notes.rows if "hit" in row and row["run"] in runs)
+
+
+def _one_run(home: Path, notes: Kept, number: int, hits: list[str], wanted: int, until: float) -> str | None:
+    """Brings a run from its first fault, or from where it was stopped, to its end.
+
+    Returns:
+        What is wrong, "" when nothing is, None when the time was up before.
+    """
+    with Disturbed(home, generator(notes.seed, "chaos through Ray", epoch=number, index=len(hits))) as run:
+        while len(hits) < wanted:
+            if time.monotonic() > until:
+                return None
+            hit = run.disturb()
+            if not hit:
+                break
+            hits.append(hit)
+            notes.add({"run": number, "hit": hit})
+        status, err = run.complete()
+    return "" if status == 0 else f"status {status}, {err[-300:]}"
+
+
+@contextlib.contextmanager
+def _place(kept: Path | None) -> Iterator[Path]:
+    """The folder of the runs: beside the file of what passed, or a temporary one."""
+    if kept is not None:
+        yield kept.resolve().with_name(f"{kept.stem}-ray")
+        return
+    with tempfile.TemporaryDirectory(prefix="sefar-chaos-ray-") as name:
+        yield Path(name)
 
 
 def _calm(home: Path) -> str:
     """The digest of an undisturbed run."""
-    run = Disturbed(home / "calm", np.random.default_rng(0))
-    status, err = run.complete()
+    with Disturbed(home, np.random.default_rng(0)) as run:
+        status, err = run.complete()
     if status != 0:
         raise RuntimeError(f"the undisturbed run ended with {status}: {err[-300:]}")
-    return digest(home / "calm" / "runs")
+    return digest(home / "runs")
 
 
 @dataclass
 class Disturbed:
-    """A run in a folder of its own, whose processes are killed.
+    """A run in a folder of its own, whose processes are killed; all of them are ended with its `with` block.
 
-    `hit`: what was killed.  `started`: every process of it that was seen, to be ended with it.
+    `started`: every process of it that was seen.
     """
 
     home: Path
     rng: np.random.Generator
-    hit: list[str] = field(default_factory=list)
     started: set[psutil.Process] = field(default_factory=set)
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[bytes] | None = None
 
-    def disturb(self, faults: int) -> None:
-        """Kills so many processes of the run, fewer where all its trials are done before."""
+    def __enter__(self) -> Disturbed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.started.update(_family(self.process))
+        self._cut()
+
+    def disturb(self) -> str:
+        """Kills one process of the run: which one, or "" where all trials are done before."""
         end = time.monotonic() + PATIENCE
-        while len(self.hit) < faults and time.monotonic() < end:
+        while time.monotonic() < end:
             if self.process is None:
                 self.process = self._start()
             if self.process.poll() is not None:
                 if self.process.returncode == 0:
-                    return
+                    return ""
                 self.process = None
             elif self._at_work():
                 time.sleep(float(self.rng.uniform(0, 4)))
-                self._kill(TARGETS[int(self.rng.integers(len(TARGETS)))])
+                target = TARGETS[int(self.rng.integers(len(TARGETS)))]
+                if self._kill(target):
+                    return target
             else:
                 time.sleep(0.1)
+        raise RuntimeError(f"no trial of {self.home} has begun in {PATIENCE:g} s")
 
     def complete(self) -> tuple[int, str]:
         """Lets the run end, once more with the same command where it had failed: status and messages."""
@@ -126,10 +176,9 @@ class Disturbed:
         if status != 0:
             self.process = self._start()
             status, err = self._end(PATIENCE)
-        self._cut()
         return status, err
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _start(self) -> subprocess.Popen[bytes]:
         suite = _suite(self.home)
         given = ["--suite", str(suite), "--out", "runs", "--max-retries", "9"]
         environment = {
@@ -137,58 +186,58 @@ class Disturbed:
             "OMP_NUM_THREADS": "1",
             "SEFAR_BENCH_CHECKPOINT_SECONDS": CHECKPOINT_SECONDS,
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "bench", "run", *given],
-            cwd=self.home,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with (self.home / MESSAGES).open("w") as messages:
+            return subprocess.Popen(
+                [sys.executable, "-m", "bench", "run", *given],
+                cwd=self.home,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=messages,
+                start_new_session=True,
+            )
 
     def _at_work(self) -> bool:
         """Whether a living process works on a trial."""
         attempts = (self.home / "runs/chaos/trials").glob(f"*/{ATTEMPT}*")
         return any(holder_of(attempt.parent) is not None for attempt in attempts)
 
-    def _kill(self, target: str) -> None:
+    def _kill(self, target: str) -> bool:
         """Kills a process of this kind, if there is one, and waits for what must come of it."""
         assert self.process is not None
         family = _family(self.process)
         self.started.update(family)
         victims = {
             "driver": [each for each in family if each.pid == self.process.pid],
-            "worker": [each for each in family if _named(each, "ray::") and not _named(each, "ray::IDLE")],
+            "worker": [each for each in family if _named(each, "ray::ResourceTrainable")],
             "raylet": [each for each in family if _named(each, "raylet")],
         }[target]
+        if not victims:
+            return False
         try:
-            victim = victims[int(self.rng.integers(len(victims)))] if victims else None
-            if victim is None or not victim.is_running():
-                return
-            victim.kill()
+            victims[int(self.rng.integers(len(victims)))].kill()
         except psutil.NoSuchProcess:
-            return
-        self.hit.append(target)
+            return False
         if target == "worker":
-            return
+            return True
         if target == "raylet":
             self._end(DYING)
         else:
             self.process.wait()
+        self.process = None
         if self.rng.random() < 0.5:
             self._cut()
-        self.process = None
+        return True
 
     def _end(self, patience: float) -> tuple[int, str]:
         assert self.process is not None
         try:
-            _, err = self.process.communicate(timeout=patience)
+            self.process.wait(timeout=patience)
         except subprocess.TimeoutExpired:
             self.started.update(_family(self.process))
             self.process.kill()
-            _, err = self.process.communicate()
-        return self.process.returncode, err
+            self.process.wait()
+        messages = (self.home / MESSAGES).read_text(encoding="utf-8", errors="replace")
+        return self.process.returncode, messages
 
     def _cut(self) -> None:
         """Ends all that is left of the run, and only that."""
@@ -196,6 +245,8 @@ class Disturbed:
             with contextlib.suppress(psutil.Error):
                 left.kill()
         psutil.wait_procs(list(self.started), timeout=20)
+        if self.process is not None:
+            self.process.wait()
         self.started.clear()
 
 
@@ -210,7 +261,7 @@ def _suite(home: Path) -> Path:
     return path
 
 
-def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     try:
         leader = psutil.Process(process.pid)
         return [leader, *leader.children(recursive=True)]

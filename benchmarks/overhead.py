@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import resource
 import shutil
 import statistics
@@ -34,6 +33,7 @@ CELLS = ("synthgym", "synthgym_order")
 LABELS = ("1", "2", "4", "8", "16")
 ENTRIES = 20
 CLIPS = 600
+LOG = '{"step": 0, "loss/supervised": 2.0}\n' * 60
 
 
 def _suite(to: Path, name: str, change: Any) -> Path:
@@ -54,6 +54,8 @@ def make_trials(to: Path, trials: int) -> Path:
     Returns:
         The suite's file; the run folder is `to`/runs/many.
     """
+    from made_trials import file_trial  # noqa: PLC0415
+
     from bench.agenda import make_agenda  # noqa: PLC0415
     from bench.plan import Choice  # noqa: PLC0415
     from bench.store import RunFolder, read_json, write_json  # noqa: PLC0415
@@ -83,7 +85,8 @@ def make_trials(to: Path, trials: int) -> Path:
     if not mark.is_file() or read_json(mark) != wanted:
         started = time.perf_counter()
         for i, trial in enumerate(planned):
-            _write_trial(run.trial(trial.spec.id).path, trial.spec, codes[trial.spec.method], i)
+            record = {**_record(), "code_hash": codes[trial.spec.method]}
+            file_trial(run.trial(trial.spec.id).path, trial.spec, _predictions(i), LOG, record)
         write_json(mark, wanted)
         print(f"made {len(planned):,} trial folders in {time.perf_counter() - started:.0f} s", flush=True)
     plan = {"suite": "many", "trials": [trial.model_dump(mode="json") for trial in planned]}
@@ -91,37 +94,13 @@ def make_trials(to: Path, trials: int) -> Path:
     return suite
 
 
-def _write_trial(folder: Path, spec: Any, code: str, number: int) -> None:
-    """What a finished trial leaves; without waiting for the disk after each file, as a trial would."""
-    from bench.store import sealed, sha256  # noqa: PLC0415
-
-    folder.mkdir(parents=True, exist_ok=True)
-    predictions = folder / "predictions.parquet"
-    predictions.write_bytes(_predictions(number))
-    values = spec.model_dump(mode="json")
-    (folder / "spec.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
-    (folder / "metrics.jsonl").write_text('{"step": 0, "loss/supervised": 2.0}\n' * 60, encoding="utf-8")
-    record = {
-        **_record(),
-        "id": spec.id,
-        "spec": values,
-        "code_hash": code,
-        "predictions_bytes": predictions.stat().st_size,
-        "predictions_sha256": sha256(predictions),
-    }
-    (folder / "done.json").write_text(json.dumps(sealed(record), indent=1, sort_keys=True), encoding="utf-8")
-
-
 _TABLE: dict[str, Any] = {}
 
 
-def _predictions(number: int) -> bytes:
+def _predictions(number: int) -> Any:
     """A table of answers in the form of a trial's, other answers for each number."""
-    import io  # noqa: PLC0415
-
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     rng = np.random.default_rng(number)
     if not _TABLE:
@@ -135,9 +114,7 @@ def _predictions(number: int) -> bytes:
         "nll": pa.array(rng.uniform(0.0, 3.0, CLIPS)),
         "confidence": pa.array(rng.uniform(0.2, 1.0, CLIPS)),
     }
-    file = io.BytesIO()
-    pq.write_table(pa.table({**_TABLE, **answered}), file)
-    return file.getvalue()
+    return pa.table({**_TABLE, **answered})
 
 
 def _record() -> dict[str, Any]:
@@ -145,7 +122,6 @@ def _record() -> dict[str, Any]:
 
     names = ("top1", "top5", "mean_class", "macro_f1", "ece", "nll", "coverage", "precision")
     return {
-        "status": "done",
         "metrics": dict.fromkeys(names, 0.123456789012345),
         "classes": 12,
         "labeled": 24,
