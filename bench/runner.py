@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import exit_codes, leaks, plugins, presence
+from bench import exit_codes, index, leaks, plugins, presence
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
@@ -217,10 +220,14 @@ def execute(
 
 
 def sweep(run: RunFolder) -> None:
-    """Removes what killed attempts left, where nobody works."""
-    hidden = {path.parent for path in run.path.glob("trials/*/.*")}
-    for folder in hidden | {path.parent for path in run.path.glob(f"trials/*/{CHECKPOINTS}")}:
-        TrialFolder(folder).tidy()
+    """Removes what killed runs and attempts left; for who holds the run folder, and where nobody works."""
+    for leftover in run.path.glob(".*.json.*"):  # of a write that was cut off
+        leftover.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for folder in sorted((run.path / "trials").iterdir()):
+            names = [entry.name for entry in os.scandir(folder)] if folder.is_dir() else []
+            if any(name.startswith(".") or fnmatch(name, CHECKPOINTS) for name in names):
+                TrialFolder(folder).tidy()
 
 
 def prepare_data(trials: Sequence[PlannedTrial]) -> None:
@@ -243,8 +250,8 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
     """
     trials = [*agenda.trials, *earlier(loaded, agenda.trials, run)]
     kept = {trial.spec.id for trial in trials}
-    changed = {t.spec.id for t in _last_plan(run) if not _still(loaded, t)} - kept
-    left = sum(run.trial(trial_id).done() is not None for trial_id in changed)
+    others = [trial for trial in _last_plan(run) if trial.spec.id not in kept]
+    left = len(index.finished(run, (trial.spec.id for trial in others if not _still(loaded, trial))))
     if left:
         print(
             f"suite '{loaded.suite.name}' has changed since its last run here: {left} finished trials are "
@@ -288,20 +295,29 @@ def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder
     last = _last_plan(run)
     dropped = set() if _beside(loaded, planned) else _beside(loaded, last)
     places = {(trial.section, trial.cell, trial.entry, trial.seed) for trial in planned}
-    found: list[PlannedTrial] = []
-    for trial in (each for each in last if each.spec.data not in dropped):
-        place = (trial.section, trial.cell, trial.entry, trial.seed)
-        if place not in places and run.trial(trial.spec.id).done() and _still(loaded, trial):
-            found.append(trial)
-    return found
+    rest = [
+        trial
+        for trial in last
+        if trial.spec.data not in dropped
+        and (trial.section, trial.cell, trial.entry, trial.seed) not in places
+    ]
+    done = index.finished(run, (trial.spec.id for trial in rest))
+    return [trial for trial in rest if trial.spec.id in done and _still(loaded, trial)]
 
 
-def _last_plan(run: RunFolder) -> list[PlannedTrial]:
+def _last_plan(run: RunFolder) -> tuple[PlannedTrial, ...]:
+    path = run.path / PLAN
     try:
-        items = read_json(run.path / PLAN)["trials"]
-        return [PlannedTrial.model_validate(item) for item in items]
+        found = path.stat()
+        return _plan_of(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
     except (OSError, ValueError, KeyError, TypeError):
-        return []
+        return ()
+
+
+@lru_cache(maxsize=1)
+def _plan_of(path: Path, marks: tuple[int, ...]) -> tuple[PlannedTrial, ...]:
+    """The trials of a plan; one run asks for them several times, and a large plan takes seconds."""
+    return tuple(PlannedTrial.model_validate(item) for item in read_json(path)["trials"])
 
 
 def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
@@ -366,7 +382,7 @@ def report(
     """Renders the report and prints its path; without a finished trial it says so."""
     from bench.render.report import write_report
 
-    if not any(run.trial(trial.spec.id).done() for trial in _last_plan(run)):
+    if not index.finished(run, (trial.spec.id for trial in _last_plan(run))):
         print("no trial is done yet, so there is no report")
         return None
     path: Any = write_report(loaded, run, to, formats)
