@@ -30,7 +30,10 @@ def batches(path: Path, most: int = 1) -> Generator[Frames]:
         raise UndecodableError(path, library)
     try:
         packets = library.Demuxer(str(path), streams="video")
-        decoder = packets.streams[0].make_decoder(device="cpu", num_ffmpeg_threads=1)
+        try:
+            decoder = packets.streams[0].make_decoder(device="cpu", num_ffmpeg_threads=1)
+        finally:
+            packets.streams = ()  # they and their demuxer hold each other, which would keep the file open
         colors = library.ColorConverter(device="cpu")
     except (RuntimeError, ValueError) as error:
         raise UndecodableError(path, last_clause(error)) from error
