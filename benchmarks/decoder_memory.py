@@ -1,8 +1,8 @@
 """Whether decoders give back what they take: one process opens clips again and again.
 
-Each decoder has a process of its own.  In turn it reads, in full, a small H.264 clip, one in MPEG-TS, and a file
-that is cut in its middle, through `video_io.decode`, which also counts packets with PyAV.  Memory, open files and
-threads are noted after a tenth of the opens (libraries are loaded then, and pools are filled) and at the end.
+Each decoder has a process of its own.  In turn it reads, in full, a small H.264 clip, one in MPEG-TS, and a
+file that is cut in its middle, through `video_io.decode`, which also counts packets with PyAV.  Memory, open
+files and threads are noted after a tenth of the opens (libraries are loaded, pools filled) and at the end.
 
 Example: python benchmarks/decoder_memory.py --opens 5000
 """
