@@ -18,6 +18,13 @@ ALLOWED = {
     "sefar": {"sefar", "methods", "datasets"},
     "bench": {"bench", "methods", "datasets"},
 }
+VIDEO_LIBRARIES = {
+    "datasets/decoders/with_decord.py": {"decord"},
+    "datasets/decoders/with_pyav.py": {"av"},
+    "datasets/decoders/with_torchcodec.py": {"torchcodec"},
+    "datasets/video_writing.py": {"av"},
+}
+"""Who may import a library that reads or writes videos: one file each."""
 HEAVY = ("ray", "decord", "av", "torchcodec", "cv2", "matplotlib", "pandas", "timm")
 
 
@@ -111,6 +118,41 @@ def test_one_package_imports_ray_and_waits_until_it_is_needed() -> None:
         if name.split(".")[0] == "ray"
     ]
     assert early == []
+
+
+def test_only_the_files_of_decoders_and_the_writer_import_a_video_library() -> None:
+    libraries = {name for names in VIDEO_LIBRARIES.values() for name in names}
+    found: dict[str, set[str]] = {}
+    for file in (file for package in ALLOWED for file in modules(package)):
+        place = file.relative_to(ROOT).as_posix()
+        names = {name.split(".")[0] for _, name in imported(file)} | set(imported_by_name(file))
+        if names & libraries:
+            found[place] = names & libraries
+    assert found == VIDEO_LIBRARIES
+
+
+def imported_by_name(file: Path) -> Iterator[str]:
+    """What a file hands to `import_module` or `__import__`."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            function = node.func
+            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            if name in {"import_module", "__import__"}:
+                yield str(node.args[0].value).split(".")[0]
+
+
+def test_video_functions_of_other_libraries_are_not_used() -> None:
+    """OpenCV and torchvision could read videos, too, past all checks."""
+    others = ("VideoCapture", "VideoWriter", "read_video", "write_video_file")
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno} uses {name}"
+        for package in ALLOWED
+        for file in modules(package)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute | ast.Name)
+        and (name := node.attr if isinstance(node, ast.Attribute) else node.id) in others
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize(
