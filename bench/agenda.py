@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from bench import plugins, readers
+from bench import index, plugins, readers
 from bench.failures import INFRASTRUCTURE
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, without_bound
 from bench.store import RunFolder, TrialFolder
@@ -116,18 +116,18 @@ def survey(trials: Sequence[PlannedTrial], run: RunFolder) -> dict[str, State]:
     """The state of every trial, by trial id."""
     code: dict[tuple[str, str, int], str] = {}
     states: dict[str, State] = {}
+    done = index.finished(run, (trial.spec.id for trial in trials))
     for trial in trials:
         spec = trial.spec
         looks = spec.protocol.evaluation.views * spec.protocol.evaluation.crops
         parts = (spec.method, spec.backbone.name, looks)
         if parts not in code:
             code[parts] = trial_code_hash(spec)
-        states[spec.id] = _state(run.trial(spec.id), code[parts])
+        states[spec.id] = _state(run.trial(spec.id), done.get(spec.id), code[parts])
     return states
 
 
-def _state(folder: TrialFolder, code: str) -> State:
-    done = folder.done()
+def _state(folder: TrialFolder, done: Mapping[str, Any] | None, code: str) -> State:
     if done is not None:
         return "done" if done.get("code_hash") == code else "stale"
     failed = folder.failed()

@@ -18,6 +18,7 @@ import typer
 from typer.main import get_command
 
 from bench import exit_codes
+from bench.printable import printable
 
 
 def main() -> NoReturn:
@@ -79,7 +80,7 @@ def _program() -> str:
 
 
 def _say(sentence: str) -> None:
-    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"error: {printable(' '.join(sentence.split()))}", file=sys.stderr)
 
 
 def _unexpected(error: Exception) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench import index
 from bench.failures import INFRASTRUCTURE
 from bench.plan import PlannedTrial
+from bench.printable import printable
 from bench.store import ERROR, RunFolder
 
 WIDTH = 160
@@ -16,16 +18,17 @@ def failure_lines(trials: Sequence[PlannedTrial], run: RunFolder) -> list[str]:
     """Two lines per failed trial: what and why, and the path of its log; a head and a cure around them."""
     rows: dict[str, list[str]] = {}
     again = 0
+    done = index.finished(run, (planned.spec.id for planned in trials))
     for planned in trials:
         folder = run.trial(planned.spec.id)
-        if planned.spec.id in rows or folder.done() is not None:
+        if planned.spec.id in rows or planned.spec.id in done:
             continue
         failed = folder.failed()
         if failed is None:
             continue
-        kind = str(failed.get("kind", "failed"))
+        kind = printable(str(failed.get("kind", "failed")))
         again += kind in INFRASTRUCTURE
-        message = " ".join(str(failed.get("message", "")).split())
+        message = printable(" ".join(str(failed.get("message", "")).split()))
         short = message if len(message) <= WIDTH else f"{message[: WIDTH - 3]}..."
         rows[planned.spec.id] = [f"  {planned.line}: {kind}: {short}", f"    log: {folder.path / ERROR}"]
     if not rows:

@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 
 from bench import plugins
+from bench.printable import printable
 from bench.spec import Frozen, Labels, Protocol, TrialSpec
 from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_seeds
 from datasets.decoders import DECODERS
 from datasets.errors import UserError, unknown_name
 from datasets.splits import make_split, nameless, small_classes
+from datasets.types import ClipTable
 from methods.config import build
 
 OWN_LABELS = 4
@@ -35,7 +38,7 @@ class PlannedTrial(Frozen):
     @property
     def line(self) -> str:
         """Short name for people, as `synthgym@4 sefar seed=1`."""
-        return f"{self.cell} {self.entry} seed={self.seed}"
+        return printable(f"{self.cell} {self.entry} seed={self.seed}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,19 @@ class Choice:
 @cache
 def split_hash(data: str, labels: Labels, seed: int, allow_empty_classes: bool = False) -> str:
     """Hash of the split of a cell and seed."""
-    return make_split(plugins.dataset(data).table(), labels, seed, allow_empty_classes).hash
+    return make_split(_table(data), labels, seed, allow_empty_classes).hash
+
+
+@cache
+def _table(data: str) -> ClipTable:
+    """The clips of a data set, read once for all trials of a plan."""
+    return plugins.dataset(data).table()
+
+
+def read_anew() -> None:
+    """Reads data sets and draws splits anew from here on, as in the next process."""
+    split_hash.cache_clear()
+    _table.cache_clear()
 
 
 def presence(section: Section) -> dict[str, bool]:
@@ -93,31 +108,22 @@ def plan_section(
         for entry in entries:
             if entry.role == "bound" and not labels_known(data):
                 continue
-            for seed in seeds:
-                spec = trial_spec(
-                    section,
-                    entry,
-                    loaded.tuned_entry(entry.label),
-                    data,
-                    labels,
-                    seed,
-                    device,
-                    allow_empty_classes=choice.allow_empty_classes,
-                )
-                if choice.decoder:
-                    spec = decoded_by(spec, choice.decoder)
-                if choice.limit_steps:
-                    spec = limited(spec, choice.limit_steps)
-                trials.append(
-                    PlannedTrial(
-                        section=name,
-                        entry=entry.label,
-                        role=entry.role,
-                        cell=f"{data}@{labels}",
-                        seed=seed,
-                        spec=spec,
-                    )
-                )
+            specs = trial_specs(
+                section,
+                entry,
+                loaded.tuned_entry(entry.label),
+                data,
+                labels,
+                seeds,
+                device,
+                allow_empty_classes=choice.allow_empty_classes,
+            )
+            if choice.decoder:
+                specs = [decoded_by(spec, choice.decoder) for spec in specs]
+            if choice.limit_steps:
+                specs = [limited(spec, choice.limit_steps) for spec in specs]
+            place = {"section": name, "entry": entry.label, "role": entry.role, "cell": f"{data}@{labels}"}
+            trials += [PlannedTrial(**place, seed=spec.seed, spec=spec) for spec in specs]
     return trials
 
 
@@ -130,7 +136,7 @@ def without_bound(loaded: LoadedSuite, name: str, choice: Choice) -> tuple[str, 
 
 def labels_known(data: str) -> bool:
     """Whether the label of every clip of a data set is known, those of its unlabeled list included."""
-    return not nameless(plugins.dataset(data).table())
+    return not nameless(_table(data))
 
 
 def trial_spec(
@@ -146,6 +152,36 @@ def trial_spec(
 ) -> TrialSpec:
     """The specification of one entry on one cell with one seed.
 
+    Raises:
+        UserError: as `trial_specs`.
+    """
+    (made,) = trial_specs(
+        section,
+        entry,
+        tuned,
+        data,
+        labels,
+        (seed,),
+        device,
+        scored_on,
+        allow_empty_classes=allow_empty_classes,
+    )
+    return made
+
+
+def trial_specs(
+    section: Section,
+    entry: Entry,
+    tuned: TunedEntry,
+    data: str,
+    labels: str,
+    seeds: Iterable[int],
+    device: str | None = None,
+    scored_on: str = "test",
+    allow_empty_classes: bool = False,
+) -> list[TrialSpec]:
+    """The specifications of one entry on one cell, one per seed; they share their parts.
+
     Settings come from, each overriding the one before: the method's defaults, the section's `shared`, the
     entry, the tuned file.  `allow_empty_classes` becomes part of a trial only where it makes a difference.
 
@@ -156,20 +192,21 @@ def trial_spec(
     values = {**section.shared, **entry.config, **tuned.config}
     config = build(cls.Config, values, f"entry '{entry.label}' (method '{entry.method}')")
     budget = "all" if entry.role == "bound" else labels
-    allowed = allow_empty_classes and bool(small_classes(plugins.dataset(data).table(), budget))
-    return TrialSpec(
-        method=entry.method,
-        config=dataclasses.asdict(config),
-        data=data,
-        labels=budget,
-        split_hash=split_hash(data, budget, seed, allowed),
-        seed=seed,
-        backbone=entry.backbone or section.backbone,
-        protocol=_protocol(section.protocol, entry, tuned, section.steps(data, labels)),
-        device="cuda" if (device or default_device()) == "cuda" else "cpu",
-        scored_on="validation" if scored_on == "validation" else "test",
-        allow_empty_classes=allowed,
-    )
+    allowed = allow_empty_classes and bool(small_classes(_table(data), budget))
+    shared: dict[str, Any] = {
+        "method": entry.method,
+        "config": dataclasses.asdict(config),
+        "data": data,
+        "labels": budget,
+        "backbone": entry.backbone or section.backbone,
+        "protocol": _protocol(section.protocol, entry, tuned, section.steps(data, labels)),
+        "device": "cuda" if (device or default_device()) == "cuda" else "cpu",
+        "scored_on": "validation" if scored_on == "validation" else "test",
+        "allow_empty_classes": allowed,
+    }
+    return [
+        TrialSpec(**shared, split_hash=split_hash(data, budget, seed, allowed), seed=seed) for seed in seeds
+    ]
 
 
 def default_device() -> str:

@@ -84,7 +84,15 @@ def read_predictions(path: Path, texts: Texts | None = None) -> Predictions:
         UserError: naming the file, and the row and its clip, for a file that is no Parquet, a missing
             column, an empty cell, a clip that occurs twice, a class or probability that cannot be.
     """
-    table = _table(path)
+    return predictions_of(_table(path), path, texts)
+
+
+def predictions_of(table: pa.Table, path: Path, texts: Texts | None = None) -> Predictions:
+    """The predictions in a table, which `path` names in messages.
+
+    Raises:
+        UserError: as `read_predictions`.
+    """
     texts = texts or Texts()
     unread = pc.not_equal(pc.fill_null(table["error"].cast(pa.string()), ""), "")
     found = Predictions(

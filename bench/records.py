@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from bench import index
 from bench.metrics import all_metrics
 from bench.plan import PlannedTrial
 from bench.predictions import CURE, Predictions, Texts, read_predictions
@@ -25,6 +26,7 @@ from datasets.audit import AuditFinding
 from datasets.errors import UserError
 
 PLAN = "plan.json"
+DAMAGED = "its record or predictions are damaged; the same command runs it again"
 AGREEMENT = 1e-9
 """Largest gap between the accuracies of `done.json` and of the predictions; both come from one table."""
 
@@ -239,6 +241,9 @@ def _record(planned: PlannedTrial, trial: str, folder: TrialFolder, lists: _List
     done = folder.done()
     if done is None:
         failed = folder.failed()
+        if failed is None and (folder.path / DONE).is_file():
+            index.distrust(folder)
+            return Record(planned, "missing", DAMAGED, folder=folder)
         if failed is None:
             return Record(planned, "missing", "not run yet", folder=folder)
         kind = str(failed.get("kind", "failed"))

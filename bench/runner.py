@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import exit_codes, leaks, plugins, presence
+from bench import exit_codes, index, leaks, plugins, presence
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
+from bench.forecast import longest_first, past_trials
 from bench.plan import Choice, PlannedTrial, trial_spec
 from bench.preflight import refuse_impossible, short_clips
-from bench.progress import Ticker
 from bench.render import stamp
 from bench.render.stamp import FILES
-from bench.schedule import Outcome, Settings, available_cpus, run_trials
+from bench.schedule import Outcome, Settings, available_cpus, places, run_trials
 from bench.schema import check_schema
 from bench.split_folder import keep_splits
 from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
+from bench.stored_run import StoredRun
 from bench.suite import LoadedSuite
+from bench.ticker import Ticker
 from bench.trial import open_cache
+from bench.watch import Watch
 from datasets.errors import UserError
 
 PLAN, ENVIRONMENT = "plan.json", "env.json"
@@ -58,8 +64,14 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         UserError: for every mistake of the user; finished trials are kept.
     """
     run = run_folder(loaded, options.out, options.choice)
-    loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
-    with run.lock(wait=options.wait):
+    stored = StoredRun.at(options.settings.storage, run)
+    with contextlib.ExitStack() as held:
+        held.enter_context(run.lock(wait=options.wait))
+        if stored is not None:
+            held.enter_context(stored.lock(wait=options.wait))
+            stored.pull_plan(merge=True)
+            stored.pull()
+        loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
         with contextlib.suppress(OSError, ValueError):
             check_schema(read_json(run.path / PLAN), run.path / PLAN)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
@@ -70,16 +82,45 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         todo = to_do(agenda.trials, states, options)
         write_plan(loaded, agenda, run)
         keep_splits((trial.spec for trial in agenda.trials), run.path)
+        if stored is not None:
+            stored.push_files()
+            stored.push_results({trial.spec.id for trial in agenda.trials})
         outcome = execute(agenda.trials, todo, run, options.settings)
+        if stored is not None:
+            stored.push_files()
+            stored.push_results({trial.spec.id for trial in agenda.trials})  # if it was away at the time
         failed = failure_lines(agenda.trials, run)
         for line in failed:
+            print(line)
+        for line in left_over(outcome, agenda.trials, run):
             print(line)
         folder = report_folder(loaded, options.out, options.to, run)
         if todo or not stamp.up_to_date(folder, FILES.values(), stamp.digest(loaded, run)):
             report(loaded, run, folder)
         else:
             print(f"report: {folder / FILES['md']}")
+    return status_of(outcome, bool(failed))
+
+
+def status_of(outcome: Outcome, failed: bool) -> int:
+    """The exit status of a run; with `failed`, trials of its plan have failed, now or before."""
+    if outcome.stopped == "time":
+        return exit_codes.UNFINISHED
     return exit_codes.FINDINGS if outcome.failed or failed else exit_codes.OK
+
+
+def left_over(outcome: Outcome, trials: Sequence[PlannedTrial], run: RunFolder) -> list[str]:
+    """What a run that was stopped leaves to the next one, in a sentence."""
+    if outcome.stopped is None:
+        return []
+    folders = [run.trial(trial_id) for trial_id in {trial.spec.id for trial in trials}]
+    rest = [each for each in folders if each.done() is None and each.failed() is None]
+    begun = sum(any(each.path.glob(CHECKPOINTS)) for each in rest)
+    why = "the time of --max-hours is over" if outcome.stopped == "time" else "--fail-fast: a trial failed"
+    return [
+        f"{why}: {len(rest)} of {len(folders)} trials remain, {begun} of them with a checkpoint; the same "
+        "command goes on"
+    ]
 
 
 def run_folder(loaded: LoadedSuite, out: Path, choice: Choice) -> RunFolder:
@@ -170,16 +211,23 @@ def execute(
     for sentence in short_clips(todo):
         print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)
-    ticker = Ticker(total - len(todo), total)
+    todo = longest_first(todo, past_trials(run.path.parent))
+    at_once = places((trial.spec for trial in todo), settings)
+    watch = Watch(trials, run, at_once, anew=[trial.spec.id for trial in todo])
+    ticker = Ticker(total - len(todo), total, watch)
     with ticker.shown():
         return run_trials(todo, run, settings, ticker.finished)
 
 
 def sweep(run: RunFolder) -> None:
-    """Removes what killed attempts left, where nobody works."""
-    hidden = {path.parent for path in run.path.glob("trials/*/.*")}
-    for folder in hidden | {path.parent for path in run.path.glob(f"trials/*/{CHECKPOINTS}")}:
-        TrialFolder(folder).tidy()
+    """Removes what killed runs and attempts left; for who holds the run folder, and where nobody works."""
+    for leftover in run.path.glob(".*.json.*"):  # of a write that was cut off
+        leftover.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for folder in sorted((run.path / "trials").iterdir()):
+            names = [entry.name for entry in os.scandir(folder)] if folder.is_dir() else []
+            if any(name.startswith(".") or fnmatch(name, CHECKPOINTS) for name in names):
+                TrialFolder(folder).tidy()
 
 
 def prepare_data(trials: Sequence[PlannedTrial]) -> None:
@@ -202,8 +250,8 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
     """
     trials = [*agenda.trials, *earlier(loaded, agenda.trials, run)]
     kept = {trial.spec.id for trial in trials}
-    changed = {t.spec.id for t in _last_plan(run) if not _still(loaded, t)} - kept
-    left = sum(run.trial(trial_id).done() is not None for trial_id in changed)
+    others = [trial for trial in _last_plan(run) if trial.spec.id not in kept]
+    left = len(index.finished(run, (trial.spec.id for trial in others if not _still(loaded, trial))))
     if left:
         print(
             f"suite '{loaded.suite.name}' has changed since its last run here: {left} finished trials are "
@@ -247,20 +295,29 @@ def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder
     last = _last_plan(run)
     dropped = set() if _beside(loaded, planned) else _beside(loaded, last)
     places = {(trial.section, trial.cell, trial.entry, trial.seed) for trial in planned}
-    found: list[PlannedTrial] = []
-    for trial in (each for each in last if each.spec.data not in dropped):
-        place = (trial.section, trial.cell, trial.entry, trial.seed)
-        if place not in places and run.trial(trial.spec.id).done() and _still(loaded, trial):
-            found.append(trial)
-    return found
+    rest = [
+        trial
+        for trial in last
+        if trial.spec.data not in dropped
+        and (trial.section, trial.cell, trial.entry, trial.seed) not in places
+    ]
+    done = index.finished(run, (trial.spec.id for trial in rest))
+    return [trial for trial in rest if trial.spec.id in done and _still(loaded, trial)]
 
 
-def _last_plan(run: RunFolder) -> list[PlannedTrial]:
+def _last_plan(run: RunFolder) -> tuple[PlannedTrial, ...]:
+    path = run.path / PLAN
     try:
-        items = read_json(run.path / PLAN)["trials"]
-        return [PlannedTrial.model_validate(item) for item in items]
+        found = path.stat()
+        return _plan_of(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
     except (OSError, ValueError, KeyError, TypeError):
-        return []
+        return ()
+
+
+@lru_cache(maxsize=1)
+def _plan_of(path: Path, marks: tuple[int, ...]) -> tuple[PlannedTrial, ...]:
+    """The trials of a plan; one run asks for them several times, and a large plan takes seconds."""
+    return tuple(PlannedTrial.model_validate(item) for item in read_json(path)["trials"])
 
 
 def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
@@ -325,7 +382,7 @@ def report(
     """Renders the report and prints its path; without a finished trial it says so."""
     from bench.render.report import write_report
 
-    if not any(run.trial(trial.spec.id).done() for trial in _last_plan(run)):
+    if not index.finished(run, (trial.spec.id for trial in _last_plan(run))):
         print("no trial is done yet, so there is no report")
         return None
     path: Any = write_report(loaded, run, to, formats)

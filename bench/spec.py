@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Interval
 from pydantic import AfterValidator, BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
@@ -20,6 +22,23 @@ class Frozen(BaseModel):
     """Base of all specifications: immutable, unknown fields refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @cached_property
+    def compact(self) -> str:
+        """JSON with sorted keys and no spaces; made once, as trials of a suite share most of their parts."""
+        return compact_json(self.model_dump(mode="json"))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, without what was derived from the old values."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
+
+
+def compact_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _check_labels(text: str) -> str:
@@ -149,12 +168,14 @@ class TrialSpec(Frozen):
 
         `allow_empty_classes` is named only where it is set: it is younger than the ids of many trials.
         """
-        values = self.model_dump(mode="json")
+        shared = {"backbone": self.backbone.compact, "protocol": self.protocol.compact}
+        own = self.model_dump(mode="json", exclude=set(shared))
         if not self.allow_empty_classes:
-            del values["allow_empty_classes"]
-        return json.dumps(values, sort_keys=True, separators=(",", ":"))
+            del own["allow_empty_classes"]
+        texts = {name: compact_json(value) for name, value in own.items()} | shared
+        return "{" + ",".join(f'"{name}":{texts[name]}' for name in sorted(texts)) + "}"
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hexadecimal digits of the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:16]

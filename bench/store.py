@@ -32,6 +32,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREDICTIONS, METRICS, ERROR = "predictions.parquet", "metrics.jsonl", "error.txt"
 WEIGHTS = "model.safetensors"
 ATTEMPT, CHECKPOINTS = ".attempt-", "checkpoint*.pt"
+LEFTOVERS = (f"{ATTEMPT}*", ".*.json.*", ".checkpoint.*")
+"""What a killed attempt can leave."""
 RECORD_FORMAT = 2
 """1 had no checksum."""
 
@@ -47,11 +49,20 @@ def write_json(path: Path, value: Any) -> None:
         UserError: when the disk is full or the folder cannot be written.
     """
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=True) + "\n"
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As `write_json`, anything.
+
+    Raises:
+        UserError: when the disk is full or the folder cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(content)
             put_in_place(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -168,8 +179,13 @@ class TrialFolder:
             wait: for another process that works on this trial; otherwise that is a mistake.
 
         Raises:
-            UserError: naming host and process of who works on this trial.
+            UserError: naming host and process of who works on this trial; for a folder that is a link.
         """
+        if self.path.is_symlink():
+            raise UserError(
+                f"{self.path}: is a link to another folder, and trials write into the run folder alone; "
+                "remove the link and run the same command again."
+            )
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         held = _leased(self.path, f"trial {self.path.name} is being run", wait=wait)
@@ -184,18 +200,19 @@ class TrialFolder:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Removes what killed attempts left; only for who holds the lease, or where nobody does."""
-        for leftover in self.path.glob(".*"):
-            if leftover.name == lease.NAME:
-                continue
-            if leftover.is_dir():
+        """Removes what killed attempts left; only for who holds the lease, or where nobody does.
+
+        Only files that trials make: a run folder may be somebody else's.
+        """
+        for leftover in (path for pattern in LEFTOVERS for path in self.path.glob(pattern)):
+            if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
 
     def tidy(self) -> None:
         """Removes what a killed attempt left where nobody works, checkpoints of a finished trial too."""
-        if self.holder() is not None:
+        if self.path.is_symlink() or self.holder() is not None:
             return
         with contextlib.suppress(OSError):
             self.sweep()
@@ -247,8 +264,10 @@ class TrialFolder:
             LostLeaseError, UserError: as `publish_done`.
         """
         self._move(attempt)
+        error = attempt / ERROR
         with disk_errors(self.path):
-            (self.path / ERROR).write_text(trace, encoding="utf-8")
+            error.write_text(trace, encoding="utf-8")
+            put_in_place(error, self.path / ERROR)
         write_json(self.path / FAILED, sealed(record))
         (self.path / DONE).unlink(missing_ok=True)  # an older result, which this trial was to replace
 

@@ -50,7 +50,14 @@ def _check_seeds(text: str) -> str:
 Seeds = Annotated[str, AfterValidator(_check_seeds)]
 
 
+def _check_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a name is one line without control characters, since it is shown on terminals")
+    return text
+
+
 def _check_label(text: str) -> str:
+    _check_line(text)
     if not text.strip() or "," in text:
         raise ValueError("a label is not empty and has no comma, since --methods separates labels by commas")
     return text

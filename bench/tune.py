@@ -15,8 +15,9 @@ import yaml
 
 from bench import exit_codes, plugins
 from bench.agenda import extended, survey
+from bench.failure_table import failure_lines
 from bench.plan import PlannedTrial, check_entries, limited, trial_spec
-from bench.runner import Options, execute, to_do
+from bench.runner import Options, execute, left_over, status_of, to_do
 from bench.schedule import draw_configurations
 from bench.store import RunFolder, disk_errors, write_json
 from bench.suite import Entry, LoadedSuite, Section, Tuned, TunedEntry, Tuning, parse_seeds
@@ -84,7 +85,11 @@ def tune_suite(
         trials = [trial for candidate in candidates for trial in candidate.trials]
         plan = {"suite": loaded.suite.name, "trials": [trial.model_dump(mode="json") for trial in trials]}
         write_json(run.path / "plan.json", plan)
-        execute(trials, to_do(trials, survey(trials, run), options), run, options.settings)
+        outcome = execute(trials, to_do(trials, survey(trials, run), options), run, options.settings)
+        if outcome.stopped is not None:
+            for line in (*failure_lines(trials, run), *left_over(outcome, trials, run)):
+                print(line)
+            return status_of(outcome, failed=bool(outcome.failed))
         tuned, failed = conclude(loaded, tuning, candidates, effort, run)
     _write(target, _joined(before, tuned))
     for label, entry in tuned.entries.items():

@@ -3,14 +3,15 @@
 Example: python benchmarks/chaos.py --faults 160 --ray 40    (as `make chaos` does)
 
 The seed is printed; number N of a seed is always the same fault, and `--only N` does it alone.  What passed
-is kept in a file, so a stopped campaign goes on where it was.  Only processes that it started are killed.
+is kept in a file, so a stopped campaign goes on where it was: without Ray after each fault, through Ray after
+each run, which several faults hit.  `--minutes` stops it by itself.  It kills only processes that it started.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -20,11 +21,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from chaos_faults import FAULTS, Stage, command, count_lines, forked, litter, table
+from chaos_faults import (
+    FAULTS,
+    Stage,
+    command,
+    count_instructions,
+    forked,
+    litter,
+    may_mount,
+    release,
+    results,
+    table,
+)
+from chaos_kept import Kept
 
-from bench.plan import Choice, plan_section
+from bench.code_hash import code_hash
+from bench.plan import Choice, PlannedTrial, plan_section
 from bench.runner import prepare_data
-from bench.spec import TrialSpec
 from bench.store import RunFolder
 from bench.suite import load_suite
 from bench.trial_code import trial_code_hash
@@ -32,26 +45,22 @@ from datasets.draws import generator
 
 STEPS = 5
 
+Say = Callable[[str], None]
 
-def tiny_trials() -> tuple[TrialSpec, ...]:
+
+def tiny_trials() -> tuple[PlannedTrial, ...]:
     """Two trials of the suite `smoke` with next to no training; their data are made first."""
     planned = plan_section(load_suite("smoke"), "embedded", Choice(seeds=(0,)), "cpu")
     prepare_data(planned)
     small = {"labeled": 2, "unlabeled": 2, "warmup": 2}
-    return tuple(
-        trial.spec.model_copy(
-            update={
-                "protocol": trial.spec.protocol.model_copy(
-                    update={
-                        "steps": STEPS,
-                        "batch": trial.spec.protocol.batch.model_copy(update=small),
-                    }
-                ),
-                "limited": True,
-            }
-        )
-        for trial in planned
-    )
+    made = []
+    for trial in planned:
+        protocol = trial.spec.protocol
+        batch = protocol.batch.model_copy(update=small)
+        short = protocol.model_copy(update={"steps": STEPS, "batch": batch})
+        spec = trial.spec.model_copy(update={"protocol": short, "limited": True})
+        made.append(trial.model_copy(update={"spec": spec}))
+    return tuple(made)
 
 
 def one_fault(number: int, seed: int, stage: Stage, expected: object) -> str:
@@ -61,15 +70,20 @@ def one_fault(number: int, seed: int, stage: Stage, expected: object) -> str:
         Its kind.
 
     Raises:
-        AssertionError: when the command does not finish, the table is another one, or something is left.
+        AssertionError: when the command does not finish, does again what was done, gives another table, or
+            leaves something.
     """
     rng = generator(seed, "chaos", index=number)
     kind = list(FAULTS)[number % len(FAULTS)]
     FAULTS[kind](stage, rng)
-    status = forked(lambda: command(stage.run, stage.specs))
+    before = results(stage.run, stage.trials)
+    status = forked(lambda: command(stage.run, stage.trials))
     if status != 0:
         raise AssertionError(f"after the fault the command ends with {status}")
-    if table(stage.run, stage.specs) != expected:
+    after = results(stage.run, stage.trials)
+    if again := [trial for trial in before if after.get(trial) != before[trial]]:
+        raise AssertionError(f"after the fault finished trials are done again: {again}")
+    if table(stage.run, stage.trials) != expected:
         raise AssertionError("after the fault the table is another one")
     if litter(stage.run):
         raise AssertionError(f"after the fault these files are left: {litter(stage.run)}")
@@ -77,87 +91,90 @@ def one_fault(number: int, seed: int, stage: Stage, expected: object) -> str:
 
 
 def campaign(
-    numbers: Sequence[int], seed: int, kept: Path | None = None, say: Callable[[str], None] = print
+    numbers: Sequence[int],
+    seed: int,
+    kept: Path | None = None,
+    say: Say = print,
+    until: float = float("inf"),
 ) -> tuple[Counter[str], list[str]]:
     """Does the faults with these numbers, except those that `kept` has.
+
+    Args:
+        numbers: which faults.
+        seed: of what each fault is.
+        kept: file of those that passed.
+        say: where a fault that did not pass is told.
+        until: `time.monotonic()` after which no further one begins.
 
     Returns:
         How many passed of each kind, and a line per fault that did not.
     """
     torch.set_num_threads(1)
-    specs = tiny_trials()
-    code = trial_code_hash(specs[-1])
-    past = _past(kept, seed, code)
+    trials = tiny_trials()
+    codes = [trial_code_hash(trial.spec) for trial in trials]
+    notes = Kept(kept, f"{codes[-1]} {code_hash('bench.runner', 'bench.trial', 'chaos_faults')}", seed)
+    past = {row["number"]: row["kind"] for row in notes.rows if "number" in row}
     passed: Counter[str] = Counter(kind for number, kind in past.items() if number in numbers)
     failed: list[str] = []
+    if all(number in past for number in numbers):
+        return passed, failed
     with tempfile.TemporaryDirectory(prefix="sefar-chaos-") as name:
         home = Path(name)
         home.chmod(0o755)
+        if not may_mount(home / "disk"):
+            say("this user may not mount a small file system: full disks are limits of file sizes here")
         calm = RunFolder(home / "calm")
-        lines = count_lines(calm, specs, home / "lines")
-        expected = table(calm, specs)
+        instructions = count_instructions(calm, trials, home / "instructions")
+        expected = table(calm, trials)
         for number in numbers:
-            if number in past:
+            if number in past or time.monotonic() > until:
                 continue
             run = RunFolder(home / "run")
             try:
-                kind = one_fault(number, seed, Stage(run, specs, lines), expected)
+                kind = one_fault(number, seed, Stage(run, trials, instructions), expected)
             except AssertionError as error:
-                failed.append(
-                    f"fault {number} ({list(FAULTS)[number % len(FAULTS)]}) of seed {seed}: {error}"
-                )
+                kind = list(FAULTS)[number % len(FAULTS)]
+                failed.append(f"fault {number} ({kind}) of seed {seed}: {error}")
                 say(failed[-1])
             else:
                 passed[kind] += 1
-                _keep(kept, {"seed": seed, "code": code, "number": number, "kind": kind})
+                notes.add({"number": number, "kind": kind})
             finally:
+                release(run.path)
                 shutil.rmtree(run.path, ignore_errors=True)
     return passed, failed
 
 
-def _past(kept: Path | None, seed: int, code: str) -> dict[int, str]:
-    if kept is None or not kept.is_file():
-        return {}
-    found = {}
-    for line in kept.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:  # the line during which it was stopped
-            continue
-        if (row["seed"], row["code"]) == (seed, code):
-            found[row["number"]] = row["kind"]
-    return found
-
-
-def _keep(kept: Path | None, row: dict[str, object]) -> None:
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with kept.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-
 def main() -> int:
+    """Does what is missing of a campaign: 1 when a fault did not pass, 3 when some are still to come."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--faults", type=int, default=160, help="faults through trial and store")
     parser.add_argument("--ray", type=int, default=40, help="faults through real Ray")
     parser.add_argument("--seed", type=int, default=None, help="default: a new one, which is printed")
     parser.add_argument("--only", type=int, default=None, help="just the fault of this number")
     parser.add_argument("--kept", type=Path, default=None, help="file of faults that passed")
+    parser.add_argument("--minutes", type=float, default=None, help="begin no further fault after so long")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started ends with it
     seed = given.seed if given.seed is not None else int(np.random.SeedSequence().entropy) % 10**6
     print(f"seed {seed}", flush=True)
     began = time.monotonic()
+    until = began + 60 * given.minutes if given.minutes is not None else float("inf")
     numbers = range(given.faults) if given.only is None else [given.only]
-    passed, failed = campaign(numbers, seed, given.kept)
-    print(f"{sum(passed.values())} of {len(numbers)} faults without Ray passed: {dict(passed)}", flush=True)
+    passed, failed = campaign(numbers, seed, given.kept, until=until)
+    count = sum(passed.values())
+    missing = len(numbers) - count - len(failed)
+    print(f"{count} of {len(numbers)} faults without Ray passed: {dict(sorted(passed.items()))}", flush=True)
     if given.ray and given.only is None:
         from chaos_ray import ray_campaign  # noqa: PLC0415 - starts processes
 
-        survived, broken = ray_campaign(given.ray, seed)
+        survived, broken = ray_campaign(given.ray, seed, given.kept, until)
         failed += broken
-        print(f"{sum(survived.values())} of {given.ray} faults through Ray passed: {dict(survived)}")
-    print(f"{len(failed)} failed, {time.monotonic() - began:.0f} s")
-    return 1 if failed else 0
+        count = sum(survived.values())
+        missing += max(0, given.ray - count) if not broken else 0
+        print(f"{count} of {given.ray} faults through Ray passed: {dict(sorted(survived.items()))}")
+    print(f"{len(failed)} failed, {missing} still to come, {time.monotonic() - began:.0f} s")
+    return 1 if failed else 3 if missing else 0
 
 
 if __name__ == "__main__":

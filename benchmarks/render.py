@@ -111,11 +111,10 @@ def _write_trial(run: Any, trial: Any, clips: int) -> None:
     """A finished trial: clips differ in difficulty, entries in ability, seeds in luck."""
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    from made_trials import file_trial  # noqa: PLC0415
 
     from bench.metrics import all_metrics  # noqa: PLC0415
-    from bench.predictions import read_predictions  # noqa: PLC0415
-    from bench.store import write_json  # noqa: PLC0415
+    from bench.predictions import predictions_of  # noqa: PLC0415
 
     number = int(trial.entry.removeprefix("method"))
     rng = np.random.default_rng([number, trial.seed, int(trial.spec.labels), int(trial.spec.data[3:])])
@@ -137,24 +136,18 @@ def _write_trial(run: Any, trial: Any, clips: int) -> None:
             "error": [""] * clips,
         }
     )
-    folder = run.trial(trial.spec.id)
-    with folder.attempt() as attempt:
-        write_json(folder.path / "spec.json", trial.spec.model_dump(mode="json"))
-        pq.write_table(table, attempt / "predictions.parquet")
-        (attempt / "metrics.jsonl").write_text(_log(rng, trial.spec.protocol.steps), encoding="utf-8")
-        record = {
-            "id": trial.spec.id,
-            "spec": trial.spec.model_dump(mode="json"),
-            "status": "done",
-            "metrics": all_metrics(read_predictions(attempt / "predictions.parquet"), CLASSES),
-            "classes": CLASSES,
-            "code_hash": "0",
-            "prepare_seconds": 1.0,
-            "train_seconds": 30.0 + rng.random(),
-            "evaluate_seconds": 1.0,
-            "environment": {"processor": "a CPU"},
-        }
-        folder.publish_done(attempt, record)
+    folder = run.trial(trial.spec.id).path
+    found = predictions_of(table, folder)
+    record = {
+        "metrics": all_metrics(found, CLASSES),
+        "classes": CLASSES,
+        "code_hash": "0",
+        "prepare_seconds": 1.0,
+        "train_seconds": 30.0 + rng.random(),
+        "evaluate_seconds": 1.0,
+        "environment": {"processor": "a CPU"},
+    }
+    file_trial(folder, trial.spec, table, _log(rng, trial.spec.protocol.steps), record)
 
 
 def render(to: Path, formats: str, profile: bool) -> tuple[float, float, float]:

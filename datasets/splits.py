@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 
 from datasets import draws
 from datasets.errors import UserError
@@ -170,16 +171,20 @@ def split_of(
 
 def split_hash(roles: Mapping[str, Sequence[ClipRef]], classes: Sequence[str]) -> str:
     """SHA-256 over role, key and class name of every clip; neither order nor machine paths matter."""
-    digest = hashlib.sha256()
-    for role in sorted(roles):
-        for clip in _ordered(roles[role]):
-            name = "?" if clip.label == UNKNOWN else classes[clip.label]
-            digest.update(f"{role}\0{clip.key}\0{name}\n".encode())
-    return digest.hexdigest()
+    named = {UNKNOWN: "?", **dict(enumerate(classes))}
+    lines = [
+        f"{role}\0{clip.key}\0{named[clip.label]}\n"
+        for role in sorted(roles)
+        for clip in _ordered(roles[role])
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+_KEY = attrgetter("key")
 
 
 def _ordered(clips: Iterable[ClipRef]) -> tuple[ClipRef, ...]:
-    return tuple(sorted(clips, key=lambda clip: clip.key))
+    return tuple(sorted(clips, key=_KEY))
 
 
 def nameless(table: ClipTable) -> int:

@@ -162,7 +162,8 @@ def _could_have_shown(board: Board) -> str:
     target = "to the baseline" if against_baseline else "between two entries"
     said = (
         f"With {count(len(board.seeds), 'seed')} and {count(clips, 'test clip')}, a true difference {target} "
-        f"of {percent(most)} points would have been found with a probability of {POWER}"
+        f"of {percent(most)} points would have been found with a probability of {POWER} or more, whichever "
+        "entry has it"
     )
     if most <= EFFECT or not against_baseline:
         return f"{said}; smaller ones may well exist."

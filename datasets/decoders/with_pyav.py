@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.decoders.interface import Decoder, Frame, UndecodableError, check_file
+from datasets.decoders.interface import Decoder, Frames, UndecodableError, check_file
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def probe(path: Path) -> Probe:
         )
 
 
-def frames(path: Path) -> Generator[Frame]:
-    """All frames of a file that can be decoded; a damaged packet costs its own frames only."""
+def batches(path: Path, most: int = 1) -> Generator[Frames]:
+    """All frames of a file that can be decoded, one by one; a damaged packet costs its own frames only."""
     import av  # noqa: PLC0415
 
     with _opened(path) as (container, stream):
@@ -70,10 +70,10 @@ def frames(path: Path) -> Generator[Frame]:
             except av.FFmpegError:
                 continue  # its frame is left out, the next ones may be whole
             for picture in pictures:
-                rgb: Frame = np.asarray(
+                rgb: Frames = np.asarray(
                     scaler.reformat(picture, format="rgb24", threads=1).to_ndarray(), dtype=np.uint8
                 )
-                yield np.rot90(rgb, turns) if (turns := _quarter_turns(picture)) else rgb
+                yield (np.rot90(rgb, turns) if (turns := _quarter_turns(picture)) else rgb)[None]
 
 
 def pictures_between(path: Path, start: float, end: float) -> Iterator[Any]:
@@ -166,4 +166,4 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
         return
 
 
-DECODER = Decoder("pyav", frames, missing)
+DECODER = Decoder("pyav", batches, missing)

@@ -12,7 +12,7 @@ import stand_in_figures
 import yaml
 
 from bench import cli, plugins, runner
-from bench.plan import split_hash
+from bench.plan import read_anew
 from bench.schedule import Outcome
 from bench.suite import SUITES
 from bench.trial import Manner, run_trial
@@ -96,7 +96,7 @@ def bench(
     monkeypatch.setattr(runner, "run_trials", in_this_process)
     monkeypatch.setattr("bench.render.pictures.draw", stand_in_figures.draw)
     plugins._registries.cache_clear()
-    split_hash.cache_clear()
+    read_anew()
     yield made
     plugins._registries.cache_clear()
-    split_hash.cache_clear()
+    read_anew()

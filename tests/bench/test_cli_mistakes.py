@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench import cli, exit_codes, runner, store
-from bench.plan import split_hash
+from bench.plan import read_anew
 from datasets.synthgym import SynthGymTiny
 
 
@@ -252,7 +252,7 @@ def test_own_clips_whose_lists_vanish_break_no_later_run(bench: Any, clips: Path
     assert bench(*command, "mine").status == 0
     (bench.folder / "mine_test.txt").unlink()
     add("mine_too")
-    split_hash.cache_clear()  # as in the next process
+    read_anew()  # as in the next process
     answer = bench(*command, "mine_too")
     bench("data", "rm", "mine_too")
     assert answer.status == 0, answer.err

@@ -56,7 +56,7 @@ def test_bench_trial_goes_on_without_weights_that_it_cannot_get(
         started.append(spec.backbone)
         return {"status": "failed", "kind": "exception", "message": "it need not train here", "seconds": 0.0}
 
-    monkeypatch.setattr("bench.trial.run_trial", start)
+    monkeypatch.setattr("bench.run_stored.run_kept", start)
     bench("plan", "--suite", bench.suite(), "--specs", "specs", "--seeds", "0")
     spec = read_json(next((bench.folder / "specs").glob("*.json")))
     spec["backbone"] = {"name": "timesformer_tiny", "config": {"depth": 1}, "weights": "absent.pth"}

@@ -13,9 +13,18 @@ from typing import Any
 
 import pytest
 
-from bench import schedule
 from bench.plan import PlannedTrial
-from bench.schedule import Settings, available_cpus, draw_configurations, resources, run_trials, work
+from bench.schedule import (
+    Settings,
+    available_cpus,
+    cluster,
+    draw_configurations,
+    processes,
+    resources,
+    run_trials,
+)
+from bench.schedule.outcome import Board
+from bench.schedule.worker import Worker
 from bench.spec import TrialSpec
 from bench.store import RunFolder, write_json
 from datasets.errors import UserError
@@ -110,7 +119,7 @@ def test_more_draws_or_ranges_move_none_of_the_others() -> None:
 
 
 def _told(job: Mapping[str, Any]) -> str:
-    return work({"environment": {}, **job})
+    return Worker().work({"environment": {}, **job}).told
 
 
 def test_a_worker_hands_mistakes_of_the_user_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +135,7 @@ def test_a_worker_hands_mistakes_of_the_user_on(tmp_path: Path, monkeypatch: pyt
 def test_a_worker_gets_the_variables_of_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEFAR_BENCH_HOME", "elsewhere")
     job = {"spec": _spec(method="x").canonical(), "folder": str(tmp_path)}
-    work({**job, "environment": {"SEFAR_BENCH_HOME": str(tmp_path)}})
+    Worker().work({**job, "environment": {"SEFAR_BENCH_HOME": str(tmp_path)}})
     assert os.environ["SEFAR_BENCH_HOME"] == str(tmp_path)
 
 
@@ -140,7 +149,7 @@ class _Answers:
 
 def test_records_are_the_truth_about_a_trial(tmp_path: Path) -> None:
     planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
-    board = schedule._Board({planned.spec.id: planned}, run, answers)
+    board = Board({planned.spec.id: planned}, run, answers)
     folder = run.trial(planned.spec.id)
     folder.path.mkdir(parents=True)
     write_json(folder.path / "failed.json", {"status": "failed", "kind": "exception", "message": "no"})
@@ -157,7 +166,7 @@ def test_records_are_the_truth_about_a_trial(tmp_path: Path) -> None:
 def test_a_worker_that_died_leaves_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEFAR_BENCH_HOME", str(tmp_path / "home"))
     planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
-    schedule._Board({planned.spec.id: planned}, run, answers).lost(planned.spec.id)
+    Board({planned.spec.id: planned}, run, answers).lost(planned.spec.id)
     failed = run.trial(planned.spec.id).failed()
     assert failed is not None and failed["kind"] == "lost worker"
     assert answers.seen == [("supervised", "failed")]
@@ -166,18 +175,18 @@ def test_a_worker_that_died_leaves_a_failed_trial(tmp_path: Path, monkeypatch: p
 def test_ray_folders_of_dead_runs_are_swept_and_others_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedule, "_short_temporary", lambda: str(tmp_path))
+    monkeypatch.setattr(processes, "short_temporary", lambda: str(tmp_path))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     for pid in (dead.pid, os.getpid()):
         (tmp_path / f"sefar-ray-{pid}-abc/session").mkdir(parents=True)
-    schedule._sweep()
+    processes.sweep()
     assert [path.name for path in tmp_path.iterdir()] == [f"sefar-ray-{os.getpid()}-abc"]
 
 
 def test_a_long_temporary_folder_is_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: "/a/very/long/name/of/a/folder/for/temporary/files")
-    assert schedule._short_temporary() == "/tmp"
+    assert processes.short_temporary() == "/tmp"
 
 
 def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path: Path) -> None:
@@ -190,5 +199,5 @@ def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path: Path) -> N
 
 def test_more_than_there_is_can_be_asked_for_but_not_had() -> None:
     with pytest.raises(UserError, match=r"2 GPUs and there are 0.*--gpus-per-trial"):
-        schedule._check_resources({"CPU": 4.0}, {"x": {"cpu": 1, "gpu": 2}})
-    schedule._check_resources({"CPU": 4.0}, {"x": {"cpu": 4}})
+        cluster._check_resources({"CPU": 4.0}, {"x": {"cpu": 1, "gpu": 2}})
+    cluster._check_resources({"CPU": 4.0}, {"x": {"cpu": 4}})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.plan import split_hash
+from bench.plan import read_anew
 from bench.spec import TrialSpec
 from bench.split_folder import check_split, keep_splits
 from datasets.errors import UserError
@@ -48,7 +48,7 @@ def test_a_trial_on_other_data_names_the_clip(
         return replace(whole, test=(*whole.test, replace(whole.test[0], key="new.mp4")))
 
     monkeypatch.setattr(SynthGymTiny, "table", fewer)
-    split_hash.cache_clear()
+    read_anew()
     answer = bench("trial", specs[0])
     assert answer.status == 1
     assert f"'{whole.test[0].key}' is no clip of data set 'synthgym_tiny'" in answer.sentence
