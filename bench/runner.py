@@ -63,8 +63,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
     run = run_folder(loaded, options.out, options.choice)
     loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
     with run.lock(wait=options.wait):
-        with contextlib.suppress(OSError, ValueError):
-            check_schema(read_json(run.path / PLAN), run.path / PLAN)
+        refuse_other_schema(run)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
         announce(agenda)
         if not agenda.trials:
@@ -83,6 +82,16 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         else:
             print(f"report: {folder / FILES['md']}")
     return exit_codes.FINDINGS if outcome.failed or failed else exit_codes.OK
+
+
+def refuse_other_schema(run: RunFolder) -> None:
+    """Nothing where there is no plan yet.
+
+    Raises:
+        UserError: for a run folder of another schema, with the command that goes on elsewhere.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        check_schema(read_json(run.path / PLAN), run.path / PLAN)
 
 
 def run_folder(loaded: LoadedSuite, out: Path, choice: Choice) -> RunFolder:

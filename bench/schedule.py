@@ -330,13 +330,26 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
 
 def _check_answers(address: str) -> None:
     """That somebody listens at HOST:PORT; Ray itself would try for minutes, and loudly."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    place = _noted_address() if address == "auto" else address
+    if not place:
+        return  # Ray looks for one, and says at once that there is none
+    host, colon, port = place.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
-        return
+        raise UserError(f"--address {address}: is no address; give HOST:PORT, ray://HOST:PORT or auto.")
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise UserError(f"--address {address}: nobody answers there ({error}).") from error
+    except (OSError, OverflowError) as error:
+        where = f" ({place})" if place != address else ""
+        raise UserError(f"--address {address}{where}: nobody answers there ({error}).") from error
+
+
+def _noted_address() -> str:
+    """Where the Ray cluster of this machine is, as `ray start` has noted it; "" where it has not."""
+    noted = Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray" / "ray_current_cluster"
+    try:
+        return os.environ.get("RAY_ADDRESS") or noted.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _check_resources(offered: Mapping[str, float], need: Mapping[str, Mapping[str, float]]) -> None:

@@ -134,13 +134,15 @@ def plan(
     loaded = extended(starting_from(loaded, init), chosen.methods or ())
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
-    states = survey(agenda.trials, runner.run_folder(loaded, out, chosen))
+    run = runner.run_folder(loaded, out, chosen)
+    runner.refuse_other_schema(run)
+    states = survey(agenda.trials, run)
     for trial in agenda.trials:
         print(f"{trial.spec.id} {states[trial.spec.id]:7} {trial.line}")
         if specs is not None:
-            write_json(specs / f"{trial.spec.id}.json", trial.spec.model_dump(mode="json"))
+            write_json(specs / f"{trial.spec.id}.json", trial.spec.model_dump(mode="json"), "--specs")
     if specs is not None:
-        keep_splits((trial.spec for trial in agenda.trials), specs)
+        keep_splits((trial.spec for trial in agenda.trials), specs, "--specs")
     counts = [
         f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
     ]

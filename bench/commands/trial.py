@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -69,21 +70,12 @@ def trial(
 
 
 def _read(path: Path) -> TrialSpec:
-    from pydantic import ValidationError
-
-    from bench.spec import SCHEMA_VERSION, TrialSpec
+    from bench.schema import stored_spec
 
     try:
-        found = TrialSpec.model_validate_json(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}).") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(top)"
-        raise UserError(f"{path}: field '{field}': {first['msg'][0].lower()}{first['msg'][1:]}.") from None
-    if found.schema_version != SCHEMA_VERSION:
-        raise UserError(
-            f"{path}: field 'schema_version' is {found.schema_version}, and this version of sefar-bench "
-            f"reads {SCHEMA_VERSION}; plan the trial again."
-        )
-    return found
+    except ValueError as error:
+        raise UserError(f"{path}: is no JSON ({error}); give a specification.") from None
+    return stored_spec(values, path)
