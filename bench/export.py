@@ -13,12 +13,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import StringConstraints, ValidationError
 
 from bench.plan import PlannedTrial
-from bench.spec import SCHEMA_VERSION, Frozen, TrialSpec
+from bench.schema import stored_spec
+from bench.spec import Frozen, TrialSpec
 from bench.split_folder import keep_splits
 from bench.store import read_json, write_bytes, write_json
 from datasets.errors import UserError
@@ -130,23 +131,18 @@ def read_order(path: Path) -> Order:
         value = read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}).") from None
+    if not isinstance(value, dict) or "trial" not in value:
+        return _single(stored_spec(value, path))
+    trial = value["trial"]
+    stored_spec(
+        trial.get("spec") if isinstance(trial, dict) else trial, path
+    )  # what is wrong there, told best
     try:
-        order = Order.model_validate(value) if _is_order(value) else _single(TrialSpec.model_validate(value))
+        return Order.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "(top)"
         raise UserError(f"{path}: field '{field}': {first['msg'][0].lower()}{first['msg'][1:]}.") from None
-    version = order.trial.spec.schema_version
-    if version != SCHEMA_VERSION:
-        raise UserError(
-            f"{path}: field 'schema_version' is {version}, and this version of sefar-bench reads "
-            f"{SCHEMA_VERSION}; plan the trial again."
-        )
-    return order
-
-
-def _is_order(value: Any) -> bool:
-    return isinstance(value, dict) and "trial" in value
 
 
 def _single(spec: TrialSpec) -> Order:

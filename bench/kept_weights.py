@@ -13,6 +13,7 @@ from torch import nn
 
 from bench import plugins, store
 from bench.experiment import build_backbone
+from bench.schema import stored_spec
 from bench.spec import TrialSpec
 from bench.store import TrialFolder
 from datasets.errors import UserError
@@ -40,7 +41,7 @@ def load(folder: TrialFolder) -> tuple[TrialSpec, dict[str, Any], Method, Classi
         raise UserError(
             f"{folder.path}: there is no finished trial here; give a folder RUNS/SUITE/trials/ID."
         )
-    spec = TrialSpec.model_validate(record["spec"])
+    spec = stored_spec(record.get("spec"), folder.path / store.DONE)
     weights = folder.path / store.WEIGHTS
     again = f"python -m bench trial {folder.path / store.SPEC} --out weights --keep-weights"
     if record.get("weights_sha256") is None or not weights.is_file():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.predictions import read_predictions
-from bench.spec import TrialSpec
+from bench.schema import stored_spec
 from bench.store import DONE, PREDICTIONS, TrialFolder, read_json
 from bench.trial import Manner, run_trial
 from datasets.errors import UserError
@@ -88,7 +88,7 @@ def reproduce(stored: TrialFolder, target: Path, tolerance: float = TOLERANCE) -
         UserError: when the specification cannot be run here, or its repetition fails.
     """
     before = stored.done() or {}
-    spec = TrialSpec.model_validate(before["spec"])
+    spec = stored_spec(before.get("spec"), stored.path / DONE)
     folder = TrialFolder(target / spec.id)
     now = run_trial(spec, folder, Manner(resume=False))
     if now["status"] != "done":

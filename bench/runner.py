@@ -72,8 +72,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
             stored.pull_plan(merge=True)
             stored.pull()
         loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
-        with contextlib.suppress(OSError, ValueError):
-            check_schema(read_json(run.path / PLAN), run.path / PLAN)
+        refuse_other_schema(run)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
         announce(agenda)
         if not agenda.trials:
@@ -121,6 +120,16 @@ def left_over(outcome: Outcome, trials: Sequence[PlannedTrial], run: RunFolder) 
         f"{why}: {len(rest)} of {len(folders)} trials remain, {begun} of them with a checkpoint; the same "
         "command goes on"
     ]
+
+
+def refuse_other_schema(run: RunFolder) -> None:
+    """Nothing where there is no plan yet.
+
+    Raises:
+        UserError: for a run folder of another schema, with the command that goes on elsewhere.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        check_schema(read_json(run.path / PLAN), run.path / PLAN)
 
 
 def run_folder(loaded: LoadedSuite, out: Path, choice: Choice) -> RunFolder:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.spec import SCHEMA_VERSION
+from pydantic import ValidationError
+
+from bench.spec import SCHEMA_VERSION, TrialSpec
 from datasets.errors import UserError
 
 
@@ -33,3 +35,28 @@ def check_schema(plan: Mapping[str, Any], path: Path) -> None:
         "keep that folder and run into another one with: python -m bench run --suite "
         f"{plan.get('suite', 'NAME')} --out {runs}-schema-{SCHEMA_VERSION}"
     )
+
+
+def stored_spec(values: Any, where: str | Path) -> TrialSpec:
+    """A specification as it was stored.
+
+    Args:
+        values: its JSON, parsed.
+        where: its file, for messages.
+
+    Raises:
+        UserError: for one of another schema, whose fields would otherwise be refused one by one; or naming
+            the field that is wrong.
+    """
+    found = values.get("schema_version", SCHEMA_VERSION) if isinstance(values, Mapping) else SCHEMA_VERSION
+    if found != SCHEMA_VERSION:
+        raise UserError(
+            f"{where}: field 'schema_version' is {found}, and this version of sefar-bench reads "
+            f"{SCHEMA_VERSION}; plan the trial again with: python -m bench plan --suite NAME --specs DIR"
+        )
+    try:
+        return TrialSpec.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(top)"
+        raise UserError(f"{where}: field '{field}': {first['msg'][0].lower()}{first['msg'][1:]}.") from None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import plugins
 from bench.spec import TrialSpec
+from bench.store import disk_errors
 from datasets.errors import UserError
 from datasets.split_files import first_difference, read_split, write_split
 from datasets.splits import make_split
@@ -22,18 +23,22 @@ DIGITS = 12
 """Of a split's hash in the name of its file."""
 
 
-def keep_splits(specs: Iterable[TrialSpec], folder: Path) -> None:
+def keep_splits(specs: Iterable[TrialSpec], folder: Path, option: str = "--out") -> None:
     """Writes the split of each trial below `folder`; those that are there already stay as they are.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: a file cannot be written; `option` gives another folder.
     """
     for name, spec in {_name(spec): spec for spec in specs}.items():
         path = folder / SPLITS / name
         if not path.is_file():
             table = plugins.dataset(spec.data).table()
             split = make_split(table, spec.labels, spec.seed, spec.allow_empty_classes)
-            write_split(path, split, table.classes)
+            try:
+                write_split(path, split, table.classes)
+            except UserError as error:
+                with disk_errors(path, option):
+                    raise error.__cause__ or error from None
 
 
 def check_split(spec: TrialSpec, spec_file: Path) -> None:

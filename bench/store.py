@@ -42,24 +42,26 @@ class LostLeaseError(Exception):
     """Another process took this trial over, so nothing of this attempt may be published."""
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, option: str = "--out") -> None:
     """Writes JSON to a temporary file, waits until it is on the disk, and renames it into place.
+
+    `option` is what gives another folder, for messages.
 
     Raises:
         UserError: when the disk is full or the folder cannot be written.
     """
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=True) + "\n"
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), option)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, option: str = "--out") -> None:
     """As `write_json`, anything.
 
     Raises:
         UserError: when the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with disk_errors(path):
+    with disk_errors(path, option):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_bytes(content)
@@ -102,19 +104,19 @@ def _whole(record: Mapping[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turns a full disk or a read-only folder into one sentence."""
+def disk_errors(path: Path, option: str = "--out") -> Iterator[None]:
+    """Turns a full disk or a read-only folder into one sentence; `option` names another folder."""
     try:
         yield
     except OSError as error:
         if disk_full(error):
             raise UserError(
-                f"{path}: the disk is full; free some space or give another folder with --out, then run "
+                f"{path}: the disk is full; free some space or give another folder with {option}, then run "
                 "the same command again (finished trials are kept)."
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             raise UserError(
-                f"{path}: cannot be written ({error.strerror}); give another folder with --out."
+                f"{path}: cannot be written ({error.strerror}); give another folder with {option}."
             ) from error
         raise
 

@@ -33,9 +33,8 @@ from chaos_faults import (
     results,
     table,
 )
-from chaos_kept import Kept
+from chaos_kept import Kept, code_of
 
-from bench.code_hash import code_hash
 from bench.plan import Choice, PlannedTrial, plan_section
 from bench.runner import prepare_data
 from bench.store import RunFolder
@@ -112,7 +111,7 @@ def campaign(
     torch.set_num_threads(1)
     trials = tiny_trials()
     codes = [trial_code_hash(trial.spec) for trial in trials]
-    notes = Kept(kept, f"{codes[-1]} {code_hash('bench.runner', 'bench.trial', 'chaos_faults')}", seed)
+    notes = Kept(kept, f"{codes[-1]} {code_of('chaos_faults')}", seed)
     past = {row["number"]: row["kind"] for row in notes.rows if "number" in row}
     passed: Counter[str] = Counter(kind for number, kind in past.items() if number in numbers)
     failed: list[str] = []

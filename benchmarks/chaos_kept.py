@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from bench.code_hash import hashed_modules
+
+TESTED = (
+    "bench.store",
+    "bench.lease",
+    "bench.checkpoints",
+    "bench.index",
+    "bench.trial",
+    "bench.agenda",
+    "bench.runner",
+)
+"""The code whose behavior under faults a campaign tests; reports and statistics are not its subject."""
+
+
+def code_of(*more: str) -> str:
+    """A hash of the code of `TESTED` and of these modules."""
+    names = (*TESTED, *more)
+    found = hashed_modules(*names)
+    return hashlib.sha256(" ".join(found[name] for name in names).encode()).hexdigest()[:16]
 
 
 class Kept:

@@ -25,9 +25,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import yaml
-from chaos_kept import Kept
+from chaos_kept import Kept, code_of
 
-from bench.code_hash import code_hash
 from bench.lease import holder_of
 from bench.render.results_csv import COST_ENDINGS
 from bench.store import ATTEMPT, DONE, METRICS, PREDICTIONS, read_json
@@ -60,7 +59,7 @@ def ray_campaign(
     Returns:
         How many faults passed by what was killed, and a line per run that went wrong.
     """
-    notes = Kept(kept, code_hash("bench.runner", "bench.trial", "bench.schedule", "chaos_ray"), seed)
+    notes = Kept(kept, code_of("bench.schedule", "chaos_ray"), seed)
     failed: list[str] = []
     with _place(kept) as home:
         expected = next((row["calm"] for row in notes.rows if "calm" in row), None)

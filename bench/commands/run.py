@@ -152,6 +152,7 @@ def plan(
     chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded, decoder)
     loaded = extended(starting_from(loaded, init), chosen.methods or ())
     folder = runner.run_folder(loaded, out, chosen)
+    runner.refuse_other_schema(folder)
     stored = StoredRun.at(storage, folder)
     if stored is not None:
         stored.pull()
@@ -161,9 +162,9 @@ def plan(
     for trial in agenda.trials:
         print(f"{trial.spec.id} {states[trial.spec.id]:7} {trial.line}")
         if specs is not None:
-            write_json(specs / f"{trial.spec.id}.json", trial.spec.model_dump(mode="json"))
+            write_json(specs / f"{trial.spec.id}.json", trial.spec.model_dump(mode="json"), "--specs")
     if specs is not None:
-        keep_splits((trial.spec for trial in agenda.trials), specs)
+        keep_splits((trial.spec for trial in agenda.trials), specs, "--specs")
     counts = [
         f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
     ]

@@ -330,13 +330,32 @@ def test_a_run_folder_of_another_schema_is_left_alone(bench: Any) -> None:
         trial["spec"]["schema_version"] = 0
     write_json(path, plan)
     before = path.read_bytes()
-    for command in ("run", "report"):
+    for command in ("run", "report", "plan"):
         answer = bench(command, "--suite", suite)
         assert answer.status == 1
         assert (
             "schema 0" in answer.sentence and "bench run --suite tiny --out runs-schema-1" in answer.sentence
         )
     assert path.read_bytes() == before
+    trial = next((bench.folder / "runs/tiny/trials").iterdir())
+    spec = {**read_json(trial / "spec.json"), "schema_version": 0, "younger": 1}
+    write_json(trial / "spec.json", spec)
+    write_json(trial / "done.json", sealed({**read_json(trial / "done.json"), "spec": spec}))
+    for command, given, file in (("trial", trial / "spec.json", "spec"), ("reproduce", trial, "done")):
+        sentence = bench(command, given).sentence
+        assert f"{file}.json: field 'schema_version' is 0" in sentence and "bench plan" in sentence
+
+
+def test_a_report_that_is_older_than_its_suite_says_so(bench: Any) -> None:
+    bench("run", "--suite", bench.suite(), "--seeds", "0")
+
+    def rename(content: dict[str, Any]) -> None:
+        content["sections"]["embedded"]["entries"][1]["label"] = "other"
+
+    answer = bench("report", "--suite", bench.suite(rename))
+    assert answer.status == 1 and "the plan is older than the suite: run again" in answer.sentence
+    assert bench("run", "--suite", bench.suite(rename), "--seeds", "0").status == 0
+    assert bench("report", "--suite", bench.suite(rename)).status == 0
 
 
 def test_a_suite_that_changed_says_what_leaves_the_board(bench: Any) -> None:

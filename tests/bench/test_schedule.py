@@ -197,6 +197,27 @@ def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path: Path) -> N
             run_trials([_planned()], RunFolder(tmp_path), Settings(address=address), lambda *_: None)
 
 
+def test_a_cluster_that_is_noted_and_gone_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ray stop` and a crash leave the note; Ray itself would try for minutes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray/ray_current_cluster").write_text(address, encoding="utf-8")
+        monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+        with pytest.raises(UserError, match=rf"--address auto \({address}\): nobody answers"):
+            schedule._check_answers("auto")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "ray://"])
+def test_what_is_no_address_is_refused_at_once(address: str) -> None:
+    with pytest.raises(UserError, match=f"--address {address}: "):
+        schedule._check_answers(address)
+
+
 def test_more_than_there_is_can_be_asked_for_but_not_had() -> None:
     with pytest.raises(UserError, match=r"2 GPUs and there are 0.*--gpus-per-trial"):
         cluster._check_resources({"CPU": 4.0}, {"x": {"cpu": 1, "gpu": 2}})
