@@ -248,8 +248,7 @@ def prepare_data(trials: Sequence[PlannedTrial]) -> None:
     }
     for spec in needed.values():
         data = plugins.dataset(spec.data)
-        # At least two, because one would be this process, which a crashing decoder must not end.
-        open_cache(spec, data.table(), data, workers=max(2, available_cpus()))
+        open_cache(spec, data.table(), data, workers=available_cpus())
 
 
 def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:

@@ -33,6 +33,10 @@ __all__ = ["Decoded", "Probe", "UndecodableError", "decode", "probe", "read_with
 _SILENT_PACKETS = {"mpeg4", "vp8", "vp9", "av1"}
 """Codecs in which a packet may show nothing by design (packed B-frames, alternate references)."""
 
+_WITHOUT_END = {"mpegts", "h264", "hevc"}
+"""Formats without an index, in which decord 0.6 does not find the last frames: it would refuse the file after
+it has decoded it, and keep some memory."""
+
 _BELIEVED = ("pyav", "torchcodec")
 """Decoders that give nothing but what the file holds, so that a part of a file from them is a part of it."""
 
@@ -137,7 +141,8 @@ def _facts(path: Path, asked: Sequence[str]) -> tuple[Probe | None, str]:
 
 def _honest(facts: Probe) -> bool:
     """Whether decord, which goes by the header and has its own idea of the best stream, may be asked."""
-    return facts.shown == facts.packets and facts.header_frames in {0, facts.packets} and facts.streams == 1
+    whole = facts.shown == facts.packets and facts.header_frames in {0, facts.packets}
+    return whole and facts.streams == 1 and facts.container not in _WITHOUT_END
 
 
 def _flaw(facts: Probe | None, frames: int) -> str | None:

@@ -14,6 +14,12 @@ from bench.commands import audit, cache, options, splits
 app = typer.Typer(help="Add, list, remove, verify, audit, split and cache data sets.", no_args_is_help=True)
 SHOWN = 20
 """Findings that `verify` prints; all of them are in the manifest."""
+CURES = {
+    "missing": "fetch it, or take it out of the lists",
+    "undecodable": "mend it or fetch it again, or take it out of the lists",
+    "flawed": "it is used as it is",
+}
+"""What to do about each kind of finding, where its reason does not say it."""
 
 
 app.add_typer(splits.app, name="splits")
@@ -199,7 +205,8 @@ def verify(
 
     found = check(plugins.dataset(name), workers or available_cpus(), decoder=decoder or DEFAULT)
     for finding in found.findings[:SHOWN]:
-        print(f"{finding.kind}: {finding.key}: {finding.reason}")
+        cure = "" if "; " in finding.reason else f"; {CURES[finding.kind]}"
+        print(f"{finding.kind}: {finding.key}: {finding.reason}{cure}")
     if len(found.findings) > SHOWN:
         print(f"and {len(found.findings) - SHOWN} more")
     kinds = Counter(finding.kind for finding in found.findings)

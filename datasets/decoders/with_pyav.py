@@ -21,7 +21,8 @@ class Probe:
 
     `packets` counts those that the file holds, `shown` those that its edit list shows, `header_frames`
     is the header's claim (0: none).  Sizes are of the coded picture, before rotation.  `streams` counts the
-    video streams; the described one is FFmpeg's choice, which players show.
+    video streams; the described one is FFmpeg's choice, which players show.  `container` is FFmpeg's name of
+    the format of the file, as "mov,mp4,m4a,3gp,3g2,mj2".
     """
 
     codec: str
@@ -32,6 +33,7 @@ class Probe:
     shown: int
     header_frames: int
     streams: int = 1
+    container: str = ""
 
 
 def probe(path: Path) -> Probe:
@@ -53,6 +55,7 @@ def probe(path: Path) -> Probe:
             shown=len(packets) - sum(packets),
             header_frames=int(stream.frames),
             streams=len(container.streams.video),
+            container=str(container.format.name),
         )
 
 
