@@ -109,7 +109,7 @@ def _beside_the_grid(board: Measured, power: Outcomes) -> str:
         f"of {board.sd:.1f} points ({board.low:.1f} to {board.high:.1f}, by entry)"
     )
     rows = sorted(
-        (o.observed_sd, o.found_b)
+        (o.observed_sd, o.found_b, s.sd)
         for s, o in power.items()
         if (s.clips, s.seeds, s.methods, s.lead) == (500, board.seeds, 8, 5.0)
     )
@@ -118,10 +118,10 @@ def _beside_the_grid(board: Measured, power: Outcomes) -> str:
     below = [row for row in rows if row[0] <= board.sd][-1:]
     above = [row for row in rows if row[0] > board.sd][:1]
     around = [*below, *above]
-    where = " and ".join(f"{seen:.1f}" for seen, _ in around)
-    found = " to ".join(_point(share, 2) for _, share in sorted(around, key=lambda row: row[1]))
-    place = f"between the rows seen {where}" if len(around) == 2 else f"beyond the row seen {where}"
-    return f"{said}: {place}, where family B finds a lead of 5 points on {found} of boards."
+    where = " and ".join(f"{sd:g}" for _, _, sd in around)
+    found = " to ".join(_point(share, 2) for share in sorted(share for _, share, _ in around))
+    place = f"between the rows of sd {where}" if len(around) == 2 else f"beyond the row of sd {where}"
+    return f"{said}: {place}, where family B of 8 methods finds a lead of 5 points on {found} of boards."
 
 
 def write_into(page: Path, text: str) -> None:

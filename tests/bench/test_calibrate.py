@@ -100,10 +100,10 @@ def test_tables_have_a_row_per_setting_and_go_between_the_marks(tmp_path):
     assert "4,000 boards per row" in text and "1,000 boards per row" in text and ".07 by .008" in text
     assert "| 3 | 500 | 3.3 | 5 | 0.50 / 0.50 | 0.30 / 0.30 | 0.50 / 0.50 |" in text
     assert (
-        "4.1 points (2.5 to 6.0, by entry): between the rows seen 3.3 and 5.3, where family B finds a lead "
-        "of 5 points on .30 to .50 of boards."
+        "4.1 points (2.5 to 6.0, by entry): between the rows of sd 3 and 5, where family B of 8 methods "
+        "finds a lead of 5 points on .30 to .50 of boards."
     ) in text
-    assert "beyond the row seen 5.3" in text and "no row with 7 seeds" in text
+    assert "beyond the row of sd 5" in text and "no row with 7 seeds" in text
 
 
 def test_runs_that_diverge_answer_one_class_and_are_named():

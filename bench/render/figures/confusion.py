@@ -43,7 +43,7 @@ def confusions(board: Board, details: Mapping[str, Details], classes: Sequence[s
             counts = details[row.entry.label].confusion
             if counts is not None:
                 image = ax.imshow(_shares(counts), vmin=0, vmax=100, cmap=COLORS, interpolation="nearest")
-            accuracy = f" {percent(row.mean.estimate)} %" if row.mean else ""
+            accuracy = f" {percent(row.mean.estimate)}\u00a0%" if row.mean else ""
             ax.set_title(wrap(f"{row.entry.label}{accuracy}", 22), fontsize=9.5, pad=4)
             _class_axes(ax, classes, left=i % columns == 0, bottom=i >= columns * (lines - 1))
         figure.suptitle(f"{title(board)}: true class (down) and answered class (across)", fontsize=12)

@@ -236,6 +236,7 @@ def test_the_small_print_says_what_was_run(tmp_path):
 def test_one_method_run_by_two_versions_of_the_code_is_a_warning(tmp_path):
     page = report(tmp_path, code_hash=lambda method, seed: f"code{seed > 2}-{method}")
     assert re.search(r"Warning: trials of fixmatch on shiftnet, .* by different versions of the code", page)
+    assert page.count("Read the warning below its table first") == 1
 
 
 def test_results_csv_has_a_row_per_trial_and_costs_apart(tmp_path):
