@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import socket
+import tempfile
 import time
+from pathlib import Path
 
 from datasets.errors import UserError
 
@@ -27,9 +29,10 @@ def check_answers(address: str, seconds: float = SECONDS) -> None:
     Raises:
         UserError: it is no such address, or nobody answers, or somebody else does.
     """
-    if address == "auto":
-        return
-    found = re.fullmatch(r"(?P<host>[^/]+):(?P<port>\d{1,5})", address)
+    place = noted_address() if address == "auto" else address
+    if not place:
+        return  # Ray looks for a cluster, and says at once that there is none
+    found = re.fullmatch(r"(?P<host>[^/]+):(?P<port>\d{1,5})", place)
     if found is None:
         raise UserError(
             f"--address {address}: write 'auto' or HOST:PORT, as 'ray start --head' prints it, on a machine "
@@ -41,9 +44,19 @@ def check_answers(address: str, seconds: float = SECONDS) -> None:
         with socket.create_connection((host, int(found["port"])), timeout=seconds) as connection:
             greeted = _greeted(connection, end)
     except (OSError, OverflowError) as error:
-        raise UserError(f"--address {address}: nobody answers there ({error}); {_cure()}.") from error
+        where = f" ({place})" if place != address else ""
+        raise UserError(f"--address {address}{where}: nobody answers there ({error}); {_cure()}.") from error
     if not greeted:
         raise UserError(f"--address {address}: who answers there is not Ray; {_cure()}.")
+
+
+def noted_address() -> str:
+    """Where the Ray cluster of this machine is, as `ray start` has noted it; "" where it has not."""
+    noted = Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray" / "ray_current_cluster"
+    try:
+        return os.environ.get("RAY_ADDRESS") or noted.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _cure() -> str:

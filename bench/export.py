@@ -134,9 +134,7 @@ def read_order(path: Path) -> Order:
     if not isinstance(value, dict) or "trial" not in value:
         return _single(stored_spec(value, path))
     trial = value["trial"]
-    stored_spec(
-        trial.get("spec") if isinstance(trial, dict) else trial, path
-    )  # what is wrong there, told best
+    stored_spec(trial.get("spec") if isinstance(trial, dict) else trial, path)  # has the better messages
     try:
         return Order.model_validate(value)
     except ValidationError as error:

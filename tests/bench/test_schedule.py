@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench.address import check_answers
 from bench.plan import PlannedTrial
 from bench.schedule import (
     Settings,
@@ -209,13 +210,13 @@ def test_a_cluster_that_is_noted_and_gone_is_refused_at_once(
         monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
         monkeypatch.delenv("RAY_ADDRESS", raising=False)
         with pytest.raises(UserError, match=rf"--address auto \({address}\): nobody answers"):
-            schedule._check_answers("auto")
+            check_answers("auto")
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "ray://"])
 def test_what_is_no_address_is_refused_at_once(address: str) -> None:
     with pytest.raises(UserError, match=f"--address {address}: "):
-        schedule._check_answers(address)
+        check_answers(address)
 
 
 def test_more_than_there_is_can_be_asked_for_but_not_had() -> None:
