@@ -14,6 +14,7 @@ from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
 from bench.forecast import longest_first, past_trials
+from bench.mlflow_runs import MlflowRuns, closing
 from bench.plan import Choice, PlannedTrial, trial_spec
 from bench.preflight import refuse_impossible, short_clips
 from bench.render import stamp
@@ -48,6 +49,7 @@ class Options:
     stale: Literal["redo", "keep"] | None = None
     retry_failed: bool = False
     wait: bool = False
+    mlflow: str | None = None
 
 
 def run_suite(loaded: LoadedSuite, options: Options) -> int:
@@ -61,7 +63,8 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
     """
     run = run_folder(loaded, options.out, options.choice)
     loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
-    with run.lock(wait=options.wait):
+    told = None if options.mlflow is None else MlflowRuns(options.mlflow, run)
+    with run.lock(wait=options.wait), closing(told):
         with contextlib.suppress(OSError, ValueError):
             check_schema(read_json(run.path / PLAN), run.path / PLAN)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
@@ -72,7 +75,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         todo = to_do(agenda.trials, states, options)
         write_plan(loaded, agenda, run)
         keep_splits((trial.spec for trial in agenda.trials), run.path)
-        outcome = execute(agenda.trials, todo, run, options.settings)
+        outcome = execute(agenda.trials, todo, run, options.settings, told)
         failed = failure_lines(agenda.trials, run)
         for line in failed:
             print(line)
@@ -181,10 +184,17 @@ def to_do(
 
 
 def execute(
-    trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], run: RunFolder, settings: Settings
+    trials: Sequence[PlannedTrial],
+    todo: Sequence[PlannedTrial],
+    run: RunFolder,
+    settings: Settings,
+    told: MlflowRuns | None = None,
 ) -> Outcome:
-    """Prepares the data of trials and runs them, with progress."""
+    """Prepares the data of trials and runs them, with progress; `told` hears of each that has ended."""
     sweep(run)
+    if told is not None:
+        again = {trial.spec.id for trial in todo}
+        told.catch_up([trial for trial in trials if trial.spec.id not in again])
     total = len({trial.spec.id for trial in trials})
     if not todo:
         print(f"all {total} trials are done")
@@ -199,8 +209,14 @@ def execute(
     at_once = places((trial.spec for trial in todo), settings)
     watch = Watch(trials, run, at_once, anew=[trial.spec.id for trial in todo])
     ticker = Ticker(total - len(todo), total, watch)
+
+    def ended(planned: PlannedTrial, record: Mapping[str, Any]) -> None:
+        ticker.finished(planned, record)
+        if told is not None:
+            told.finished(planned, record)
+
     with ticker.shown():
-        return run_trials(todo, run, settings, ticker.finished)
+        return run_trials(todo, run, settings, ended)
 
 
 def sweep(run: RunFolder) -> None:

@@ -132,6 +132,14 @@ MaxHours = Annotated[
 FailFast = Annotated[
     bool, typer.Option("--fail-fast", help="Stop at the first failed trial; the others keep checkpoints.")
 ]
+Mlflow = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow",
+        help="Also send finished trials to MLflow: the URI of its server, or file:DIR.",
+        metavar="URI",
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
 Init = Annotated[
     str | None,

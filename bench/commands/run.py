@@ -32,6 +32,7 @@ def run(
     trial_timeout: options.TrialTimeout = None,
     max_hours: options.MaxHours = None,
     fail_fast: options.FailFast = False,
+    mlflow: options.Mlflow = None,
     wait: options.Wait = False,
     init: options.Init = None,
     keep_weights: options.KeepWeights = False,
@@ -92,6 +93,7 @@ def run(
             stale=None if stale is None else stale.value,
             retry_failed=retry_failed,
             wait=wait,
+            mlflow=mlflow,
         ),
     )
 
