@@ -1,4 +1,4 @@
-"""Trials as runs in MLflow, for who keeps experiments there.  The records stay the truth; nothing waits for it.
+"""Trials as runs in MLflow, for who keeps experiments there.  Records stay the truth, and no trial waits.
 
 The driver sends a trial when it has ended, from its record and its log, in a thread of its own.  What could
 not be sent, and what ended before anybody asked for MLflow, is sent by the next run with `--mlflow`.
@@ -7,6 +7,7 @@ not be sent, and what ended before anybody asked for MLflow, is sent by the next
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import sys
@@ -61,8 +62,8 @@ class MlflowRuns:
             self._sent = self._sent_before()
         except Exception as error:  # whatever its store raises
             raise UserError(
-                f"--mlflow {uri}: MLflow cannot be used there ({_first_line(error)}); give the URI of a running "
-                "server, or a folder as file:/DIR, or leave --mlflow out."
+                f"--mlflow {uri}: MLflow cannot be used there ({_first_line(error)}); give the URI of a "
+                "running server, or a folder as file:/DIR, or leave --mlflow out."
             ) from error
         self._queue: queue.Queue[tuple[PlannedTrial, Mapping[str, Any]] | None] = queue.Queue()
         self._failures = 0
@@ -178,7 +179,7 @@ def _client(uri: str) -> Any:
         return MlflowClient(tracking_uri=uri)
     except Exception as error:
         raise UserError(
-            f"--mlflow {uri}: is no place that MLflow knows ({_first_line(error)}); give the URI of a server, "
+            f"--mlflow {uri}: MLflow knows no such place ({_first_line(error)}); give the URI of a server, "
             "as http://HOST:5000, or a folder as file:/DIR."
         ) from error
 
@@ -222,7 +223,7 @@ def _numbers(record: Mapping[str, Any], log: Any) -> Iterator[tuple[str, float, 
     if log is not None:
         for name, values in log.series.items():
             for step, value in zip(log.step.tolist(), values.tolist(), strict=True):
-                if value == value:  # not a number: the line lacks it
+                if not math.isnan(value):  # the line lacks it
                     yield name, value, step
 
 
