@@ -21,7 +21,8 @@ def test_trials_are_runs_with_parameters_metrics_and_tags_each_once(bench: Any) 
 
     suite, uri = bench.suite(), f"file:{bench.folder / 'kept'}"
     assert bench("run", "--suite", suite, "--seeds", "0", "--methods", "supervised").status == 0
-    answer = bench("run", "--suite", suite, "--seeds", "0-1", "--methods", "supervised", "--mlflow", uri)
+    command = ("run", "--suite", suite, "--seeds", "0-1", "--methods", "supervised", "--mlflow", uri)
+    answer = bench(*command)
     assert answer.status == 0, answer.err
     assert answer.err == ""
     assert (
