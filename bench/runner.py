@@ -17,6 +17,7 @@ from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
 from bench.forecast import longest_first, past_trials
+from bench.mlflow_runs import MlflowRuns, closing
 from bench.plan import Choice, PlannedTrial, trial_spec
 from bench.preflight import refuse_impossible, short_clips
 from bench.render import stamp
@@ -52,6 +53,7 @@ class Options:
     stale: Literal["redo", "keep"] | None = None
     retry_failed: bool = False
     wait: bool = False
+    mlflow: str | None = None
 
 
 def run_suite(loaded: LoadedSuite, options: Options) -> int:
@@ -65,12 +67,14 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
     """
     run = run_folder(loaded, options.out, options.choice)
     stored = StoredRun.at(options.settings.storage, run)
+    told = None if options.mlflow is None else MlflowRuns(options.mlflow, run)
     with contextlib.ExitStack() as held:
         held.enter_context(run.lock(wait=options.wait))
         if stored is not None:
             held.enter_context(stored.lock(wait=options.wait))
             stored.pull_plan(merge=True)
             stored.pull()
+        held.enter_context(closing(told))
         loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
         refuse_other_schema(run)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
@@ -84,7 +88,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         if stored is not None:
             stored.push_files()
             stored.push_results({trial.spec.id for trial in agenda.trials})
-        outcome = execute(agenda.trials, todo, run, options.settings)
+        outcome = execute(agenda.trials, todo, run, options.settings, told)
         if stored is not None:
             stored.push_files()
             stored.push_results({trial.spec.id for trial in agenda.trials})  # if it was away at the time
@@ -206,10 +210,17 @@ def to_do(
 
 
 def execute(
-    trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], run: RunFolder, settings: Settings
+    trials: Sequence[PlannedTrial],
+    todo: Sequence[PlannedTrial],
+    run: RunFolder,
+    settings: Settings,
+    told: MlflowRuns | None = None,
 ) -> Outcome:
-    """Prepares the data of trials and runs them, with progress."""
+    """Prepares the data of trials and runs them, with progress; `told` hears of each that has ended."""
     sweep(run)
+    if told is not None:
+        again = {trial.spec.id for trial in todo}
+        told.catch_up([trial for trial in trials if trial.spec.id not in again])
     total = len({trial.spec.id for trial in trials})
     if not todo:
         print(f"all {total} trials are done")
@@ -224,8 +235,14 @@ def execute(
     at_once = places((trial.spec for trial in todo), settings)
     watch = Watch(trials, run, at_once, anew=[trial.spec.id for trial in todo])
     ticker = Ticker(total - len(todo), total, watch)
+
+    def ended(planned: PlannedTrial, record: Mapping[str, Any]) -> None:
+        ticker.finished(planned, record)
+        if told is not None:
+            told.finished(planned, record)
+
     with ticker.shown():
-        return run_trials(todo, run, settings, ticker.finished)
+        return run_trials(todo, run, settings, ended)
 
 
 def sweep(run: RunFolder) -> None:

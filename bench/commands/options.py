@@ -151,6 +151,14 @@ CheckpointSeconds = Annotated[
         metavar="S",
     ),
 ]
+Mlflow = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow",
+        help="Also send finished trials to MLflow: the URI of its server, or file:DIR.",
+        metavar="URI",
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
 Init = Annotated[
     str | None,

@@ -34,6 +34,7 @@ def run(
     max_hours: options.MaxHours = None,
     fail_fast: options.FailFast = False,
     checkpoint_seconds: options.CheckpointSeconds = None,
+    mlflow: options.Mlflow = None,
     wait: options.Wait = False,
     init: options.Init = None,
     keep_weights: options.KeepWeights = False,
@@ -94,6 +95,7 @@ def run(
             stale=None if stale is None else stale.value,
             retry_failed=retry_failed,
             wait=wait,
+            mlflow=mlflow,
         ),
     )
 

@@ -32,6 +32,7 @@ def tune(
     trial_timeout: options.TrialTimeout = None,
     max_hours: options.MaxHours = None,
     fail_fast: options.FailFast = False,
+    mlflow: options.Mlflow = None,
     wait: options.Wait = False,
     plugin: options.Plugins = None,
     stale: options.StaleTrials = None,
@@ -76,5 +77,6 @@ def tune(
             stale=None if stale is None else stale.value,
             retry_failed=retry_failed,
             wait=wait,
+            mlflow=mlflow,
         ),
     )

@@ -32,6 +32,9 @@ QUIET = {
 }
 """Set before Ray is imported."""
 
+KNOWS_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's variable; it means every system, whatever its name says."""
+
 OBJECT_STORE_BYTES = 80 * 2**20
 """Hardly anything passes through Ray's object store; this is about the least that it accepts."""
 
@@ -53,6 +56,8 @@ def import_ray() -> Any:
         ) from error
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # What its servers have to say goes past the logs, to standard output; records tell of lost workers.
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
     return ray
 
 
@@ -80,6 +85,7 @@ def ray_for(settings: Settings, need: Mapping[str, Mapping[str, float]]) -> Iter
 
 def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]], folder: Path) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    _keep_to_loopback(ray, settings.address is None)
     terminate = signal.getsignal(signal.SIGTERM)
     if settings.address is None:
         most = max(job["cpu"] for job in need.values())
@@ -104,6 +110,16 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
             ) from error
     with contextlib.suppress(ValueError):  # Ray puts its own handler here
         signal.signal(signal.SIGTERM, terminate)
+
+
+def _keep_to_loopback(ray: Any, alone: bool) -> None:
+    """Whether Ray listens to this machine alone.
+
+    Asked for 127.0.0.1 it takes the address of the network instead, except where it knows no clusters, which
+    this variable says, also to the processes that it starts.
+    """
+    os.environ[KNOWS_CLUSTERS] = "0" if alone else "1"
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = not alone
 
 
 def _check_resources(offered: Mapping[str, float], need: Mapping[str, Mapping[str, float]]) -> None:

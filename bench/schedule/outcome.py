@@ -55,6 +55,10 @@ class Board:
     stored: StoredRun | None = None
     outcome: Outcome = field(default_factory=Outcome)
 
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Tune writes its callbacks to a file that nobody reads; this process's affairs stay out of it."""
+        return type(None), ()
+
     def ended(self, trial_id: str, told: str) -> None:
         """Reads what became of a trial.
 

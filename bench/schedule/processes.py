@@ -45,10 +45,18 @@ def let_save(processes: set[psutil.Process]) -> None:
     workers = []
     for process in processes:
         with contextlib.suppress(psutil.Error):
-            if process.name().startswith("ray::"):
+            if _is_worker(process.name()):
                 process.terminate()
                 workers.append(process)
     psutil.wait_procs(workers, timeout=SAVE_SECONDS)
+
+
+def _is_worker(name: str) -> bool:
+    """Whether a process of this name runs a trial.
+
+    Ray's agents have such names too; without them its local server ends, and takes the workers along.
+    """
+    return name.startswith("ray::") and "Agent" not in name and not name.startswith("ray::IDLE")
 
 
 def end(processes: set[psutil.Process]) -> None:

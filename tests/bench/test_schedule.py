@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -20,11 +22,14 @@ from bench.schedule import (
     available_cpus,
     cluster,
     draw_configurations,
+    driver,
+    places,
     processes,
     resources,
     run_trials,
+    settings,
 )
-from bench.schedule.outcome import Board
+from bench.schedule.outcome import Board, Enough
 from bench.schedule.worker import Worker
 from bench.spec import TrialSpec
 from bench.store import RunFolder, write_json
@@ -223,3 +228,61 @@ def test_more_than_there_is_can_be_asked_for_but_not_had() -> None:
     with pytest.raises(UserError, match=r"2 GPUs and there are 0.*--gpus-per-trial"):
         cluster._check_resources({"CPU": 4.0}, {"x": {"cpu": 1, "gpu": 2}})
     cluster._check_resources({"CPU": 4.0}, {"x": {"cpu": 4}})
+
+
+def test_stopping_asks_the_workers_and_not_rays_own_processes() -> None:
+    """Without its agents Ray's local server ends, and takes the workers along before they have saved."""
+    ours = ["ray::ResourceTrainable.train", "ray::OneTrial.train", "ray::work"]
+    others = ["ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent", "raylet", "gcs_server", "python"]
+    assert [name for name in (*ours, *others) if processes._is_worker(name)] == ours
+
+
+def test_the_time_limit_and_the_first_failure_end_a_run(tmp_path: Path) -> None:
+    planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
+    board = Board({planned.spec.id: planned, "other": planned}, run, answers, deadline=0.0)
+    with pytest.raises(Enough):
+        board.look_at_the_clock()
+    assert board.outcome.stopped == "time"
+    early = Board({planned.spec.id: planned}, run, answers, deadline=math.inf)
+    early.look_at_the_clock()
+    Board({planned.spec.id: planned}, run, answers).look_at_the_clock()
+    folder = run.trial(planned.spec.id)
+    folder.path.mkdir(parents=True)
+    write_json(folder.path / "failed.json", {"status": "failed", "kind": "exception", "message": "no"})
+    fast = Board({planned.spec.id: planned, "other": planned}, run, answers, fail_fast=True)
+    with pytest.raises(Enough):
+        fast.ended(planned.spec.id, "")
+    assert (fast.outcome.stopped, fast.outcome.failed, answers.seen[-1][1]) == ("failure", 1, "failed")
+    last = Board({planned.spec.id: planned}, run, answers, fail_fast=True)
+    last.ended(planned.spec.id, "")
+    assert last.outcome.stopped is None, "nothing was left to stop"
+
+
+def test_a_run_whose_time_is_over_starts_no_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    outcome = run_trials([_planned()], RunFolder(tmp_path), Settings(deadline=0.0), lambda *_: None)
+    assert (outcome.done, outcome.failed, outcome.stopped) == (0, 0, "time")
+
+
+def test_the_driver_stays_out_of_what_tune_files(tmp_path: Path) -> None:
+    """Tune pickles its callbacks; the board holds locks, threads and terminals."""
+    board = Board({}, RunFolder(tmp_path), lambda *_: None)
+    assert pickle.loads(pickle.dumps(board)) is None
+
+
+def test_as_many_trials_at_once_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "available_cpus", lambda: 7)
+    monkeypatch.setattr(settings.torch.cuda, "device_count", lambda: 2)
+    assert places([_spec()], Settings()) == 2  # three threads each
+    assert places([_spec()], Settings(cpus_per_trial=0.5)) == 14
+    assert places([_spec()], Settings(max_concurrent=9)) == 9
+    assert places([_spec(device="cuda")], Settings(cpus_per_trial=1)) == 2
+    assert places([_spec(device="cuda")], Settings(cpus_per_trial=1, gpus_per_trial=0.5)) == 4
+    assert places([_spec(device="cuda")], Settings(cpus_per_trial=0.1, gpus_per_trial=0.1)) == 20
+    assert places([_spec()], Settings(address="auto")) is None
+
+
+def test_half_a_gpu_reaches_ray_under_its_own_names() -> None:
+    need = resources(_spec(device="cuda"), Settings(gpus_per_trial=0.5))
+    assert driver._bundle(need) == {"CPU": 3, "GPU": 0.5}
+    assert driver._bundle(resources(_spec(), Settings())) == {"CPU": 3}
