@@ -32,7 +32,7 @@ from bench.storage import StorageError
 from bench.storage_uri import open_storage
 from bench.store import RunFolder, TrialFolder
 from bench.stored_run import StoredRun
-from bench.trial import Manner, lost_record, run_trial
+from bench.trial import Manner, finished, lost_record, run_trial
 from datasets.errors import UserError
 from methods.config import Choices, Span
 
@@ -141,7 +141,8 @@ class _Board:
         """Reads what the last attempt filed; files that its worker died where it left nothing."""
         planned = self.planned[trial_id]
         folder = self._folder(trial_id)
-        self._count(trial_id, folder.done() or folder.failed() or lost_record(planned.spec, folder))
+        record = finished(planned.spec, folder) or folder.failed() or lost_record(planned.spec, folder)
+        self._count(trial_id, record)
 
     def _folder(self, trial_id: str) -> TrialFolder:
         """A trial's folder, with what its worker, on whatever machine, has left in the store."""
