@@ -12,6 +12,7 @@ from pathlib import Path
 from datasets.errors import UserError
 
 SECONDS = 10.0
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """How a client of HTTP/2, on which Ray's gRPC lies, begins: preface and empty settings (RFC 9113, 3.4)."""
@@ -19,11 +20,12 @@ HEADER, KIND, SETTINGS = 9, 3, 4
 """Length of a frame's header, the place of the frame's kind in it, and the kind that a server sends first."""
 
 
-def check_answers(address: str, seconds: float = SECONDS) -> None:
+def check_answers(address: str, here: str, seconds: float = SECONDS) -> None:
     """That something that can be Ray listens at an address.
 
     Args:
         address: HOST:PORT, or "auto", which Ray looks up on this machine.
+        here: the address of this machine, which Ray puts in the place of a loopback address.
         seconds: how long it may take to answer.
 
     Raises:
@@ -38,16 +40,21 @@ def check_answers(address: str, seconds: float = SECONDS) -> None:
             f"--address {address}: write 'auto' or HOST:PORT, as 'ray start --head' prints it, on a machine "
             "of the cluster."
         )
+    host, port = found["host"].strip("[]"), int(found["port"])
+    _ask(address, "there" if place == address else f"at {place}", host, port, seconds)
+    if host in LOOPBACK:
+        _ask(address, f"at {here}:{port}, which Ray takes it for,", here, port, seconds)
+
+
+def _ask(address: str, where: str, host: str, port: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     try:
-        host = found["host"].strip("[]")
-        with socket.create_connection((host, int(found["port"])), timeout=seconds) as connection:
+        with socket.create_connection((host, port), timeout=seconds) as connection:
             greeted = _greeted(connection, end)
     except (OSError, OverflowError) as error:
-        where = f" ({place})" if place != address else ""
-        raise UserError(f"--address {address}{where}: nobody answers there ({error}); {_cure()}.") from error
+        raise UserError(f"--address {address}: nobody answers {where} ({error}); {_cure()}.") from error
     if not greeted:
-        raise UserError(f"--address {address}: who answers there is not Ray; {_cure()}.")
+        raise UserError(f"--address {address}: who answers {where} is not Ray; {_cure()}.")
 
 
 def noted_address() -> str:

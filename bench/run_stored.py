@@ -110,5 +110,5 @@ class _Pusher:
         if path is not None:
             try:
                 self._stored.push_checkpoint(self._held, path, self._code)
-            except UserError as error:
+            except Exception as error:  # whatever it is, training goes on
                 print(f"warning: {path.name} was not stored: {error}", file=sys.stderr)

@@ -138,7 +138,7 @@ def lost_record(spec: TrialSpec, folder: TrialFolder) -> dict[str, Any]:
     message = "its process died: it was killed, its node was lost, or the machine ran out of memory"
     failed = {**_base(spec), "status": "failed", "kind": failures.LOST_WORKER, "message": message}
     with folder.attempt(wait=True) as attempt:
-        done = folder.done()
+        done = finished(spec, folder)
         if done is not None:
             return done
         _file_failure(folder, attempt, failed, f"{message}\n")

@@ -99,7 +99,7 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
             **quiet,
         )
     else:
-        check_answers(settings.address)
+        check_answers(settings.address, ray.util.get_node_ip_address())
         try:
             ray.init(address=settings.address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:

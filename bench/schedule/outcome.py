@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bench.plan import PlannedTrial
 from bench.store import RunFolder, TrialFolder
 from bench.stored_run import StoredRun
-from bench.trial import lost_record
+from bench.trial import finished, lost_record
 from datasets.errors import UserError
 
 OnResult = Callable[[PlannedTrial, Mapping[str, Any]], None]
@@ -82,7 +82,8 @@ class Board:
         """
         planned = self.planned[trial_id]
         folder = self._folder(trial_id)
-        self._count(trial_id, folder.done() or folder.failed() or lost_record(planned.spec, folder))
+        record = finished(planned.spec, folder) or folder.failed() or lost_record(planned.spec, folder)
+        self._count(trial_id, record)
 
     def _folder(self, trial_id: str) -> TrialFolder:
         """A trial's folder, with what its worker, on whatever machine, has left in the store."""
