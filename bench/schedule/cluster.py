@@ -137,8 +137,8 @@ def _start_patiently(ray: Any, **options: Any) -> None:
                 ray.shutdown()
                 end(set(children()) - before)
     raise UserError(
-        f"Ray did not start within 30 seconds, {STARTS} times in a row: the machine is too busy; run the same "
-        "command again later."
+        f"Ray did not start within 30 seconds, {STARTS} times in a row: the machine is too busy; run the "
+        "same command again later."
     )
 
 
