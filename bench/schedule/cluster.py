@@ -35,7 +35,7 @@ QUIET = {
 KNOWS_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's variable; it means every system, whatever its name says."""
 
-STARTS = 3
+STARTS = 5
 SLOW_START = "timed out during startup"
 """What Ray says when it was too slow."""
 
