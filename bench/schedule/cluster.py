@@ -35,6 +35,10 @@ QUIET = {
 KNOWS_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's variable; it means every system, whatever its name says."""
 
+STARTS = 5
+SLOW_START = "timed out during startup"
+"""What Ray says when it was too slow."""
+
 OBJECT_STORE_BYTES = 80 * 2**20
 """Hardly anything passes through Ray's object store; this is about the least that it accepts."""
 
@@ -90,7 +94,8 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
     if settings.address is None:
         most = max(job["cpu"] for job in need.values())
         wanted = max(available_cpus(), (settings.max_concurrent or 1) * most)
-        ray.init(
+        _start_patiently(
+            ray,
             num_cpus=int(np.ceil(wanted)),
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
@@ -110,6 +115,29 @@ def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]]
             ) from error
     with contextlib.suppress(ValueError):  # Ray puts its own handler here
         signal.signal(signal.SIGTERM, terminate)
+
+
+def _start_patiently(ray: Any, **options: Any) -> None:
+    """Starts Ray here; it gives itself 30 seconds, which are too few where others keep the processors busy.
+
+    Raises:
+        UserError: when it was too slow again and again.
+    """
+    before = set(children())
+    for _ in range(STARTS):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:  # Ray has no class of its own for this
+            if SLOW_START not in str(error):
+                raise
+            with deaf():
+                ray.shutdown()
+                end(set(children()) - before)
+    raise UserError(
+        f"Ray did not start within 30 seconds, {STARTS} times in a row: the machine is too busy; run the "
+        "same command again later."
+    )
 
 
 def _keep_to_loopback(ray: Any, alone: bool) -> None:

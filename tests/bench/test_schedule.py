@@ -286,3 +286,26 @@ def test_half_a_gpu_reaches_ray_under_its_own_names() -> None:
     need = resources(_spec(device="cuda"), Settings(gpus_per_trial=0.5))
     assert driver._bundle(need) == {"CPU": 3, "GPU": 0.5}
     assert driver._bundle(resources(_spec(), Settings())) == {"CPU": 3}
+
+
+class _SlowRay:
+    def __init__(self, slow: int, says: str = "The current node timed out during startup. Or so.") -> None:
+        self.slow, self.says, self.starts = slow, says, 0
+
+    def init(self, **options: Any) -> None:
+        self.starts += 1
+        if self.starts <= self.slow:
+            raise Exception(self.says)
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_a_busy_machine_gets_further_chances_to_start_ray() -> None:
+    ray = _SlowRay(4)
+    cluster._start_patiently(ray)
+    assert ray.starts == 5
+    with pytest.raises(UserError, match="the machine is too busy"):
+        cluster._start_patiently(_SlowRay(9))
+    with pytest.raises(Exception, match="no disk"):
+        cluster._start_patiently(_SlowRay(1, "no disk"))
