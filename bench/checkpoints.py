@@ -38,12 +38,15 @@ class Checkpoints:
     def __init__(self, folder: Path, code: str) -> None:
         self._folder, self._code = folder, code
 
-    def save(self, step: int, content: Mapping[str, Any]) -> None:
+    def save(self, step: int, content: Mapping[str, Any]) -> Path:
         """Writes a checkpoint and removes all but the last two.
 
         Args:
             step: how far training is.
             content: tensors and plain data.
+
+        Returns:
+            Its file.
 
         Raises:
             UserError: when the disk is full or the folder cannot be written.
@@ -54,11 +57,13 @@ class Checkpoints:
             try:
                 with temporary.open("wb") as file:
                     _write(whole, file)
-                put_in_place(temporary, self._folder / f"checkpoint-{step:010d}-{_digest(temporary)}.pt")
+                path = self._folder / f"checkpoint-{step:010d}-{_digest(temporary)}.pt"
+                put_in_place(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
             for old in self._files()[KEPT:]:
                 old.unlink(missing_ok=True)
+        return path
 
     def load(self) -> dict[str, Any] | None:
         """The newest checkpoint that is whole and of this code, or None; sets all random generators.

@@ -74,17 +74,13 @@ def run_environment(trials: Sequence[PlannedTrial], command: Sequence[str]) -> d
 
 
 def _content(spec: TrialSpec) -> str:
-    clips = plugins.dataset(spec.data).table().clips()
+    clips, protocol = plugins.dataset(spec.data).table().clips(), spec.protocol
+    short_side, form, decoder = protocol.short_side, protocol.store, protocol.decoder
     try:
-        protocol = spec.protocol
-        cache = ClipCache.open(
-            clips,
-            spec.data,
-            protocol.short_side,
-            progress=False,
-            decoder=protocol.decoder,
-            form=protocol.store,
-        )
+        # Trials that are done already may be on data that nobody needs, and so nobody decodes, now.
+        if lacking := ClipCache.lacking(clips, spec.data, short_side, decoder=decoder, form=form):
+            return f"unknown ({len(lacking)} of {len(clips)} clips are not in the clip cache)"
+        cache = ClipCache.open(clips, spec.data, short_side, progress=False, decoder=decoder, form=form)
     except (OSError, UserError) as error:  # data that trials make themselves
         return f"unknown ({error})"
     return cache.content_hash([clip.key for clip in clips])

@@ -139,12 +139,14 @@ def make_scene(spec: TrialSpec, table: ClipTable, split: Split, cache: Frames) -
         ),
         frames=protocol.frames,
         mirror=table.mirror,
+        boxes=bool(table.boxes),
     )
     settings = ViewSettings(
         policies=protocol.augmentations,
         size=protocol.size,
         normalize=protocol.normalize,
         mirror=table.mirror,
+        boxes=table.boxes,
     )
     scored = split.test if spec.scored_on == "test" else split.validation
     if not scored:
@@ -184,8 +186,24 @@ def build_state(spec: TrialSpec, scene: Scene) -> State:
     if refused:
         raise UserError(f"method '{spec.method}' cannot run on {spec.cell}: {refused}.")
     method = cls(config, scene.task, partial(build_backbone, spec.backbone)).to(scene.device)
+    refuse_views(method, spec, f"method '{spec.method}'")
     average = ema.frozen_copy(method.student)
     return State(method, average, build_optimizer(list(method.student.parameters()), spec.protocol.optimizer))
+
+
+def refuse_views(method: Method, spec: TrialSpec, where: str) -> None:
+    """That the suite defines the augmentation of every view.
+
+    Raises:
+        UserError: it does not; the sentence begins with `where`.
+    """
+    recipe, known = method.recipe(), spec.protocol.augmentations
+    for view in (*recipe.labeled.values(), *recipe.unlabeled.values()):
+        if view.augment not in known:
+            raise UserError(
+                f"{where}: it asks for a view with the augmentation '{view.augment}', which the suite lacks "
+                f"(it has {', '.join(sorted(known))}); define it under protocol.augmentations."
+            )
 
 
 def build_backbone(net: Net) -> nn.Module:

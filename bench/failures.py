@@ -13,6 +13,7 @@ import torch
 from bench import plugins
 from bench.evaluate import DivergedError
 from bench.spec import TrialSpec
+from methods.config import build
 
 DIVERGED = "diverged"
 OUT_OF_MEMORY = "out of memory"
@@ -74,10 +75,15 @@ def _no_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in NO_MEMORY)
 
 
+def _separable(spec: TrialSpec) -> bool:
+    cls = plugins.method_class(spec.method)
+    return cls.separable_with(build(cls.Config, spec.config, f"method '{spec.method}'"))
+
+
 def less(spec: TrialSpec) -> str:
     """Which setting of a suite makes a trial need less memory."""
     batch = spec.protocol.batch
-    if getattr(plugins.method_class(spec.method), "separable", False):
+    if _separable(spec):
         parts, half = 2 * batch.accumulate, [max(1, size // 2) for size in (batch.labeled, batch.unlabeled)]
         return (
             f"set protocol.batch to accumulate: {parts}, labeled: {half[0]}, unlabeled: {half[1]}, which "

@@ -65,6 +65,12 @@ def past_trials(out: Path) -> list[Past]:
 
 
 def _past(record: Mapping[str, Any], folder: Path) -> Past:
+    size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    return past_of(record, size)
+
+
+def past_of(record: Mapping[str, Any], size: int = 0) -> Past:
+    """What the record of a finished trial teaches; `size` is of its files, in bytes."""
     spec = record["spec"]
     return Past(
         method=str(spec["method"]),
@@ -73,12 +79,78 @@ def _past(record: Mapping[str, Any], folder: Path) -> Past:
         device=str(spec["device"]),
         per_step=float(record["train_seconds"]) / int(spec["protocol"]["steps"]),
         around=seconds(record) - float(record["train_seconds"]),
-        bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+        bytes=size,
     )
 
 
+class Paces:
+    """How long trials take, as the most similar past ones did: of method and data set, of the method, of any.
+
+    Args:
+        past: finished trials.
+    """
+
+    def __init__(self, past: Iterable[Past]) -> None:
+        found: dict[tuple[str, ...], list[Past]] = {}
+        for each in past:
+            for key in _likeness(each.backbone, each.device, each.method, each.data):
+                found.setdefault(key, []).append(each)
+        self._medians = {
+            key: (
+                statistics.median(p.per_step for p in group),
+                statistics.median(p.around for p in group),
+                statistics.median(p.bytes for p in group),
+            )
+            for key, group in found.items()
+        }
+
+    def guess(self, spec: TrialSpec) -> tuple[float, float, str] | None:
+        """Seconds and bytes of a trial, and how similar the trials are that tell; None without any."""
+        names = ("of the same method and data", "of the same method", "of other methods")
+        likeness = _likeness(spec.backbone.name, spec.device, spec.method, spec.data)
+        for key, name in zip(likeness, names, strict=True):
+            if key in self._medians:
+                per_step, around, size = self._medians[key]
+                return per_step * spec.protocol.steps + around, size, name
+        return None
+
+    def seconds(self, spec: TrialSpec) -> float | None:
+        """Seconds of a trial, None when no past trial tells."""
+        found = self.guess(spec)
+        return None if found is None else found[0]
+
+
+def _likeness(backbone: str, device: str, method: str, data: str) -> tuple[tuple[str, ...], ...]:
+    """Keys of past trials that tell about one, the most similar first."""
+    return (backbone, device, method, data), (backbone, device, method), (backbone, device)
+
+
+def longest_first(trials: Sequence[PlannedTrial], past: Iterable[Past]) -> list[PlannedTrial]:
+    """Trials by the time that they will take, longest first, so that none runs alone at the end.
+
+    Where no past trial tells, steps times clips per step stand for time, at the pace of those that are known.
+    Equally long ones keep their order.
+    """
+    paces = Paces(past)
+    known = {trial.spec.id: paces.seconds(trial.spec) for trial in trials}
+    rates = [took / _clips(trial.spec) for trial in trials if (took := known[trial.spec.id]) is not None]
+    rate = statistics.median(rates) if rates else 1.0
+
+    def length(trial: PlannedTrial) -> float:
+        took = known[trial.spec.id]
+        return _clips(trial.spec) * rate if took is None else took
+
+    return sorted(trials, key=length, reverse=True)
+
+
+def _clips(spec: TrialSpec) -> int:
+    """Clips that a trial trains on."""
+    batch = spec.protocol.batch
+    return spec.protocol.steps * batch.accumulate * (batch.labeled + batch.unlabeled)
+
+
 def forecast(todo: Sequence[PlannedTrial], past: Sequence[Past], cpus: int, gpus: int) -> Forecast:
-    """Learns from the most similar past trials: of the method on this data set, of the method, of any.
+    """Learns from the most similar past trials, see `Paces`.
 
     Args:
         todo: trials that will run.
@@ -87,7 +159,8 @@ def forecast(todo: Sequence[PlannedTrial], past: Sequence[Past], cpus: int, gpus
         gpus: GPUs that trials may use.
     """
     specs = list({trial.spec.id: trial.spec for trial in todo}.values())
-    guesses = [_guess(spec, past) for spec in specs]
+    paces = Paces(past)
+    guesses = [paces.guess(spec) for spec in specs]
     known = [(spec, guess) for spec, guess in zip(specs, guesses, strict=True) if guess is not None]
     at_once = max(1, min((_places(spec, cpus, gpus) for spec in specs), default=1))
     if not known:
@@ -103,21 +176,6 @@ def forecast(todo: Sequence[PlannedTrial], past: Sequence[Past], cpus: int, gpus
         at_once=at_once,
         basis=_basis([guess[2] for _, guess in known], len(specs)),
     )
-
-
-def _guess(spec: TrialSpec, past: Iterable[Past]) -> tuple[float, float, str] | None:
-    """Seconds and bytes of a trial, and how similar the trials are that tell; None without any."""
-    alike = [p for p in past if (p.backbone, p.device) == (spec.backbone.name, spec.device)]
-    of_method = [p for p in alike if p.method == spec.method]
-    on_data = [p for p in of_method if p.data == spec.data]
-    names = ("of the same method and data", "of the same method", "of other methods")
-    for found, name in zip((on_data, of_method, alike), names, strict=True):
-        if found:
-            per_step = statistics.median(p.per_step for p in found)
-            around = statistics.median(p.around for p in found)
-            size = statistics.median(p.bytes for p in found)
-            return per_step * spec.protocol.steps + around, size, name
-    return None
 
 
 def _places(spec: TrialSpec, cpus: int, gpus: int) -> int:

@@ -22,8 +22,7 @@ def starting_from(loaded: LoadedSuite, weights: str | None) -> LoadedSuite:
         return loaded
 
     def changed(net: Net) -> Net:
-        takes = "weights" in inspect.signature(plugins.backbone_builder(net.name)).parameters
-        return net.model_copy(update={"weights": weights}) if takes else net
+        return net_from(net, weights)
 
     sections = {
         name: section.model_copy(
@@ -38,6 +37,12 @@ def starting_from(loaded: LoadedSuite, weights: str | None) -> LoadedSuite:
         for name, section in loaded.suite.sections.items()
     }
     return loaded.model_copy(update={"suite": loaded.suite.model_copy(update={"sections": sections})})
+
+
+def net_from(net: Net, weights: str | None) -> Net:
+    """The net with other initial weights where it can start from ready-made ones; None changes nothing."""
+    takes = "weights" in inspect.signature(plugins.backbone_builder(net.name)).parameters
+    return net.model_copy(update={"weights": weights}) if takes and weights is not None else net
 
 
 def statement(net: Net) -> str:

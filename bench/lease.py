@@ -19,8 +19,10 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -77,6 +79,10 @@ class Lease:
         self._heart = threading.Thread(target=_beat, args=(self._path, mine.token, self._stop), daemon=True)
         self._heart.start()
 
+    def holds(self) -> bool:
+        """Whether nobody has taken the lease over."""
+        return is_mine(self._path.parent, self.token)
+
     def __enter__(self) -> Lease:
         return self
 
@@ -103,6 +109,27 @@ def holder_of(folder: Path) -> Holder | None:
     if holder.place == _place():
         return holder if _lives(holder) else None
     return None if _expired(path) else holder
+
+
+def myself() -> Holder:
+    """This process as a holder, under a new token."""
+    return _me()
+
+
+def lives(holder: Holder) -> bool | None:
+    """Whether a holder of this machine is alive; None for one of another machine."""
+    return _lives(holder) if holder.place == _place() else None
+
+
+def holder_from(value: Mapping[str, Any]) -> Holder:
+    """A holder as `asdict` wrote it.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    return Holder(
+        str(value["token"]), str(value["host"]), int(value["pid"]), str(value["place"]), float(value["born"])
+    )
 
 
 def _take(path: Path, mine: Holder) -> bool:
@@ -168,14 +195,7 @@ def _beat(path: Path, token: str, stop: threading.Event) -> None:
 
 def _read(path: Path) -> Holder | None:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return Holder(
-            str(value["token"]),
-            str(value["host"]),
-            int(value["pid"]),
-            str(value["place"]),
-            float(value["born"]),
-        )
+        return holder_from(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -44,7 +44,8 @@ class Facts:
     `views`: of unlabeled clips, and further ones of labeled clips.  `teacher`: whether the average of the
     weights makes targets.  `parameters`: those of the student beyond the backbone, with the small net (192
     features) and 12 classes.  `forward`, `backward`: clips that a step sends through backbones, per labeled
-    clip; the frames of one view count as one clip.
+    clip; the frames of one view count as one clip.  `separable`: whether accumulated micro-batches make the
+    same step as the whole batch, with its default settings.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Facts:
     parameters: int
     forward: float
     backward: float
+    separable: bool = False
 
     @property
     def cost(self) -> float:
@@ -80,6 +82,7 @@ def facts_of(method: type[Method]) -> Facts:
         parameters=_size(made.student) - _size(shiftnet()),
         forward=counts.forward / CLIPS,
         backward=counts.backward / CLIPS,
+        separable=method.separable_with(made.config),
     )
 
 

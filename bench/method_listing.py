@@ -87,6 +87,7 @@ def _numbers(facts: Facts) -> Row:
         "views": list(facts.views),
         "ema_teacher": facts.teacher,
         "extra_inputs": [each._asdict() for each in facts.inputs],
+        "separable": facts.separable,
         "parameters_beyond_backbone": facts.parameters,
         "forward_clips": facts.forward,
         "backward_clips": facts.backward,

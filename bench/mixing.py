@@ -13,6 +13,8 @@ from bench.records import Record
 from bench.spec import Protocol
 
 ALLOWED = ("batch.labeled", "batch.warmup", "optimizer.lr", "optimizer.weight_decay", "augmentations.labeled")
+WARNING = "Warning: "
+"""How a sentence begins that a reader must see before believing any number."""
 SOFTWARE = ("sefar_bench", "torch")
 
 
@@ -32,7 +34,7 @@ def _code(records: Iterable[Record]) -> list[str]:
     if not mixed:
         return []
     return [
-        f"Warning: trials of {', '.join(mixed)} were run by different versions of the code; their numbers "
+        f"{WARNING}trials of {', '.join(mixed)} were run by different versions of the code; their numbers "
         "may not belong together. Run again with --stale redo."
     ]
 
@@ -48,7 +50,7 @@ def _content(records: Iterable[Record]) -> list[str]:
     if not mixed:
         return []
     return [
-        f"Warning: trials on {', '.join(mixed)} saw different frames: videos, their decoder or the cache "
+        f"{WARNING}trials on {', '.join(mixed)} saw different frames: videos, their decoder or the cache "
         "have changed between them. Run the older ones again into another folder with --out."
     ]
 
@@ -65,7 +67,7 @@ def _protocols(records: Sequence[Record]) -> list[str]:
             if not any(name == own or name.startswith(f"{own}.") for own in ALLOWED):
                 seen[name].setdefault(str(value), entry)
     return [
-        f"Warning: trials of different protocols: '{name}' is "
+        f"{WARNING}trials of different protocols: '{name}' is "
         + " but ".join(f"{value} ({entry})" for value, entry in values.items())
         + ". Their difference may be the protocol's; plan and run again with one suite."
         for name, values in seen.items()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bench import plugins
-from bench.experiment import build_backbone
+from bench.experiment import build_backbone, refuse_views
 from bench.plan import PlannedTrial
 from bench.spec import TrialSpec
 from datasets.cache_folder import Form
@@ -32,7 +32,7 @@ def refuse_impossible(trials: Sequence[PlannedTrial]) -> None:
     seen: set[str] = set()
     for trial in trials:
         spec = trial.spec
-        shape = (spec.protocol.frames, spec.protocol.size)
+        shape = (spec.protocol.frames, spec.protocol.size, sorted(spec.protocol.augmentations))
         key = repr((spec.method, spec.config, spec.data, spec.labels, spec.backbone, shape))
         if key not in seen:
             seen.add(key)
@@ -52,7 +52,9 @@ def refuse(spec: TrialSpec, where: str) -> None:
         raise UserError(f"{where}: method '{spec.method}' cannot run on {spec.cell}: {reason}.")
     try:
         net = build_backbone(spec.backbone)
-        levels = cls(config, task, lambda: net).sampler().levels
+        method = cls(config, task, lambda: net)
+        levels = method.sampler().levels
+        refuse_views(method, spec, f"{where} (method '{spec.method}')")
     except UserError:
         raise
     except Exception:  # foreign code: the trial itself will fail with this, and the others go on
@@ -72,6 +74,7 @@ def task_of(spec: TrialSpec) -> TaskInfo:
         class_counts=tuple(counts.tolist()),
         frames=spec.protocol.frames,
         mirror=table.mirror,
+        boxes=bool(table.boxes),
     )
 
 

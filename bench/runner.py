@@ -16,17 +16,21 @@ from bench import exit_codes, index, leaks, plugins, presence
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
+from bench.forecast import longest_first, past_trials
+from bench.mlflow_runs import MlflowRuns, closing
 from bench.plan import Choice, PlannedTrial, trial_spec
 from bench.preflight import refuse_impossible, short_clips
-from bench.progress import Ticker
 from bench.render import stamp
 from bench.render.stamp import FILES
-from bench.schedule import Outcome, Settings, available_cpus, run_trials
+from bench.schedule import Outcome, Settings, available_cpus, places, run_trials
 from bench.schema import check_schema
 from bench.split_folder import keep_splits
 from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
+from bench.stored_run import StoredRun
 from bench.suite import LoadedSuite
+from bench.ticker import Ticker
 from bench.trial import open_cache
+from bench.watch import Watch
 from datasets.errors import UserError
 
 PLAN, ENVIRONMENT = "plan.json", "env.json"
@@ -49,6 +53,7 @@ class Options:
     stale: Literal["redo", "keep"] | None = None
     retry_failed: bool = False
     wait: bool = False
+    mlflow: str | None = None
 
 
 def run_suite(loaded: LoadedSuite, options: Options) -> int:
@@ -61,8 +66,16 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         UserError: for every mistake of the user; finished trials are kept.
     """
     run = run_folder(loaded, options.out, options.choice)
-    loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
-    with run.lock(wait=options.wait):
+    stored = StoredRun.at(options.settings.storage, run)
+    told = None if options.mlflow is None else MlflowRuns(options.mlflow, run)
+    with contextlib.ExitStack() as held:
+        held.enter_context(run.lock(wait=options.wait))
+        if stored is not None:
+            held.enter_context(stored.lock(wait=options.wait))
+            stored.pull_plan(merge=True)
+            stored.pull()
+        held.enter_context(closing(told))
+        loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
         refuse_other_schema(run)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
         announce(agenda)
@@ -72,16 +85,45 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
         todo = to_do(agenda.trials, states, options)
         write_plan(loaded, agenda, run)
         keep_splits((trial.spec for trial in agenda.trials), run.path)
-        outcome = execute(agenda.trials, todo, run, options.settings)
+        if stored is not None:
+            stored.push_files()
+            stored.push_results({trial.spec.id for trial in agenda.trials})
+        outcome = execute(agenda.trials, todo, run, options.settings, told)
+        if stored is not None:
+            stored.push_files()
+            stored.push_results({trial.spec.id for trial in agenda.trials})  # if it was away at the time
         failed = failure_lines(agenda.trials, run)
         for line in failed:
+            print(line)
+        for line in left_over(outcome, agenda.trials, run):
             print(line)
         folder = report_folder(loaded, options.out, options.to, run)
         if todo or not stamp.up_to_date(folder, FILES.values(), stamp.digest(loaded, run)):
             report(loaded, run, folder)
         else:
             print(f"report: {folder / FILES['md']}")
+    return status_of(outcome, bool(failed))
+
+
+def status_of(outcome: Outcome, failed: bool) -> int:
+    """The exit status of a run; with `failed`, trials of its plan have failed, now or before."""
+    if outcome.stopped == "time":
+        return exit_codes.UNFINISHED
     return exit_codes.FINDINGS if outcome.failed or failed else exit_codes.OK
+
+
+def left_over(outcome: Outcome, trials: Sequence[PlannedTrial], run: RunFolder) -> list[str]:
+    """What a run that was stopped leaves to the next one, in a sentence."""
+    if outcome.stopped is None:
+        return []
+    folders = [run.trial(trial_id) for trial_id in {trial.spec.id for trial in trials}]
+    rest = [each for each in folders if each.done() is None and each.failed() is None]
+    begun = sum(any(each.path.glob(CHECKPOINTS)) for each in rest)
+    why = "the time of --max-hours is over" if outcome.stopped == "time" else "--fail-fast: a trial failed"
+    return [
+        f"{why}: {len(rest)} of {len(folders)} trials remain, {begun} of them with a checkpoint; the same "
+        "command goes on"
+    ]
 
 
 def refuse_other_schema(run: RunFolder) -> None:
@@ -168,10 +210,17 @@ def to_do(
 
 
 def execute(
-    trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], run: RunFolder, settings: Settings
+    trials: Sequence[PlannedTrial],
+    todo: Sequence[PlannedTrial],
+    run: RunFolder,
+    settings: Settings,
+    told: MlflowRuns | None = None,
 ) -> Outcome:
-    """Prepares the data of trials and runs them, with progress."""
+    """Prepares the data of trials and runs them, with progress; `told` hears of each that has ended."""
     sweep(run)
+    if told is not None:
+        again = {trial.spec.id for trial in todo}
+        told.catch_up([trial for trial in trials if trial.spec.id not in again])
     total = len({trial.spec.id for trial in trials})
     if not todo:
         print(f"all {total} trials are done")
@@ -182,9 +231,18 @@ def execute(
     for sentence in short_clips(todo):
         print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)
-    ticker = Ticker(total - len(todo), total)
+    todo = longest_first(todo, past_trials(run.path.parent))
+    at_once = places((trial.spec for trial in todo), settings)
+    watch = Watch(trials, run, at_once, anew=[trial.spec.id for trial in todo])
+    ticker = Ticker(total - len(todo), total, watch)
+
+    def ended(planned: PlannedTrial, record: Mapping[str, Any]) -> None:
+        ticker.finished(planned, record)
+        if told is not None:
+            told.finished(planned, record)
+
     with ticker.shown():
-        return run_trials(todo, run, settings, ticker.finished)
+        return run_trials(todo, run, settings, ended)
 
 
 def sweep(run: RunFolder) -> None:
@@ -207,8 +265,7 @@ def prepare_data(trials: Sequence[PlannedTrial]) -> None:
     }
     for spec in needed.values():
         data = plugins.dataset(spec.data)
-        # At least two, because one would be this process, which a crashing decoder must not end.
-        open_cache(spec, data.table(), data, workers=max(2, available_cpus()))
+        open_cache(spec, data.table(), data, workers=available_cpus())
 
 
 def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:

@@ -51,11 +51,20 @@ def write_json(path: Path, value: Any, option: str = "--out") -> None:
         UserError: when the disk is full or the folder cannot be written.
     """
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=True) + "\n"
+    write_bytes(path, text.encode(), option)
+
+
+def write_bytes(path: Path, content: bytes, option: str = "--out") -> None:
+    """As `write_json`, anything.
+
+    Raises:
+        UserError: when the disk is full or the folder cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     with disk_errors(path, option):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(content)
             put_in_place(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -7,16 +7,28 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench import budget, evaluate, failures, initial_weights, kept_weights, looks, plugins, store, teacher
+from bench import (
+    budget,
+    evaluate,
+    failures,
+    initial_weights,
+    kept_weights,
+    looks,
+    plugins,
+    pulse,
+    store,
+    teacher,
+)
 from bench.checkpoints import Checkpoints, remove_checkpoints
 from bench.environment import environment
+from bench.event_file import EventFile
 from bench.experiment import Experiment, Scene, evaluated_model, make_scene, set_determinism
 from bench.meter import Meter
 from bench.preemption import Notice, noticed
@@ -41,7 +53,7 @@ class Manner:
 
     `resume`: go on from a checkpoint in the folder.  `wait`: for another process that runs this trial.
     `timeout`: seconds that this attempt may take.  `checkpoint_seconds`: time between checkpoints.
-    `keep_weights`: file the evaluated model too.
+    `keep_weights`: file the evaluated model too.  `saved`: hears of every checkpoint's file.
     """
 
     resume: bool = True
@@ -49,6 +61,7 @@ class Manner:
     timeout: float | None = None
     checkpoint_seconds: float | None = None
     keep_weights: bool = False
+    saved: Callable[[Path], None] | None = None
 
 
 def run_trial(spec: TrialSpec, folder: TrialFolder, manner: Manner | None = None) -> dict[str, Any]:
@@ -78,6 +91,7 @@ def run_trial(spec: TrialSpec, folder: TrialFolder, manner: Manner | None = None
         try:
             store.write_json(folder.path / store.SPEC, base["spec"])
             record = {**base, **_run(spec, folder, attempt, manner, notice), "status": "done"}
+            pulse.forget(attempt)
             folder.publish_done(attempt, record)
         except LostLeaseError as error:
             raise UserError(f"{folder.path}: {error}; its record counts, look there.") from None
@@ -103,6 +117,7 @@ def _failed(
     if store.disk_full(error):
         with store.disk_errors(folder.path):
             raise error
+    pulse.forget(attempt)
     kind, message = failures.classify(error, spec)
     record = {**base, "status": "failed", "kind": kind, "message": message}
     _file_failure(folder, attempt, record, trace)
@@ -123,7 +138,7 @@ def lost_record(spec: TrialSpec, folder: TrialFolder) -> dict[str, Any]:
     message = "its process died: it was killed, its node was lost, or the machine ran out of memory"
     failed = {**_base(spec), "status": "failed", "kind": failures.LOST_WORKER, "message": message}
     with folder.attempt(wait=True) as attempt:
-        done = folder.done()
+        done = finished(spec, folder)
         if done is not None:
             return done
         _file_failure(folder, attempt, failed, f"{message}\n")
@@ -150,19 +165,23 @@ def _run(
     experiment = Experiment(spec, scene)
     state = experiment.state
     log_path = attempt / store.METRICS
+    beat = pulse.Pulse(attempt)
     keeper = _Keeper(
-        spec, experiment, Checkpoints(folder.path, trial_code_hash(spec)), log_path, manner, notice
+        spec, experiment, Checkpoints(folder.path, trial_code_hash(spec)), log_path, manner, notice, beat
     )
     if manner.resume:
         keeper.resume()
     prepared = time.perf_counter() - started
     folder.forget()
-    with log_path.open("a", encoding="utf-8") as log:
+    _time_batches(experiment, beat)
+    with log_path.open("a", encoding="utf-8") as log, EventFile(attempt, log_path) as events:
 
         def write(values: Mapping[str, Any]) -> None:
             log.write(json.dumps(dict(values)) + "\n")
             log.flush()
+            events.add(values)
 
+        beat.train_from(state.step)
         notice.patient = True
         experiment.train(write, keeper.look)
         notice.patient = False
@@ -190,6 +209,7 @@ def _run(
         "prepare_seconds": prepared,
         "train_seconds": state.seconds,
         "train_cpu_seconds": state.cpu_seconds,
+        "data_wait_seconds": beat.wait_seconds,
         "evaluate_seconds": time.perf_counter() - before,
         "clips_seen": state.clips,
         "peak_memory_mib": meter.peak_memory_mib(),
@@ -198,6 +218,15 @@ def _run(
     }
     record["step_cost"] = budget.recorded(state.method, scene, spec.protocol, spec.seed)
     return record
+
+
+def _time_batches(experiment: Experiment, beat: pulse.Pulse) -> None:
+    """Counts the time in which training waits for batches.
+
+    From outside, because a line in the code that trains would change its hash, and no result depends on it.
+    """
+    loader: Any = experiment._loader
+    loader.batch = beat.timed(loader.batch)
 
 
 def prepare_scene(spec: TrialSpec) -> tuple[Scene, dict[str, str]]:
@@ -267,9 +296,10 @@ class _Keeper:
         log: Path,
         manner: Manner,
         notice: Notice,
+        beat: pulse.Pulse,
     ) -> None:
         self._spec, self._experiment, self._checkpoints = spec, experiment, checkpoints
-        self._log, self._manner, self._notice = log, manner, notice
+        self._log, self._manner, self._notice, self._pulse = log, manner, notice, beat
         given = manner.checkpoint_seconds
         self._every = _checkpoint_seconds() if given is None else given
         self._last = self._started = time.monotonic()
@@ -280,6 +310,7 @@ class _Keeper:
         if saved is not None:
             self._experiment.load_state_dict(saved)
             self._log.write_text(saved["log"], encoding="utf-8")
+            self._pulse.wait_seconds = float(saved.get("wait_seconds", 0.0))
 
     def look(self) -> None:
         """Saves when it is time, at the end of training and when a signal has come.
@@ -289,12 +320,16 @@ class _Keeper:
             TimedOutError: after the time that the trial was given.
         """
         step, now = self._experiment.state.step, time.monotonic()
+        self._pulse.beat(step, self._experiment.state.seconds)
         late = self._manner.timeout is not None and now - self._started > self._manner.timeout
         ended = step >= self._spec.protocol.steps
         if ended or late or self._notice.given or now - self._last >= self._every:
             self._last = now
             log = self._log.read_text(encoding="utf-8")
-            self._checkpoints.save(step, {**self._experiment.state_dict(), "log": log})
+            beside = {"log": log, "wait_seconds": self._pulse.wait_seconds}
+            path = self._checkpoints.save(step, {**self._experiment.state_dict(), **beside})
+            if self._manner.saved is not None:
+                self._manner.saved(path)
         self._notice.obey()
         if late and not ended:
             raise failures.TimedOutError(

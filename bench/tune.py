@@ -15,8 +15,10 @@ import yaml
 
 from bench import exit_codes, plugins
 from bench.agenda import extended, survey
+from bench.failure_table import failure_lines
+from bench.mlflow_runs import MlflowRuns, closing
 from bench.plan import PlannedTrial, check_entries, limited, trial_spec
-from bench.runner import Options, execute, to_do
+from bench.runner import Options, execute, left_over, status_of, to_do
 from bench.schedule import draw_configurations
 from bench.store import RunFolder, disk_errors, write_json
 from bench.suite import Entry, LoadedSuite, Section, Tuned, TunedEntry, Tuning, parse_seeds
@@ -74,7 +76,8 @@ def tune_suite(
     target = options.to or _named_file(loaded)
     before = _earlier_search(loaded, tuning, effort, target)
     run = RunFolder(options.out / f"{loaded.suite.name}-tune")
-    with run.lock(wait=options.wait):
+    told = None if options.mlflow is None else MlflowRuns(options.mlflow, run)
+    with run.lock(wait=options.wait), closing(told):
         check_entries(section, f"{loaded.path}: sections.{name}")
         candidates = [
             candidate
@@ -84,7 +87,12 @@ def tune_suite(
         trials = [trial for candidate in candidates for trial in candidate.trials]
         plan = {"suite": loaded.suite.name, "trials": [trial.model_dump(mode="json") for trial in trials]}
         write_json(run.path / "plan.json", plan)
-        execute(trials, to_do(trials, survey(trials, run), options), run, options.settings)
+        todo = to_do(trials, survey(trials, run), options)
+        outcome = execute(trials, todo, run, options.settings, told)
+        if outcome.stopped is not None:
+            for line in (*failure_lines(trials, run), *left_over(outcome, trials, run)):
+                print(line)
+            return status_of(outcome, failed=bool(outcome.failed))
         tuned, failed = conclude(loaded, tuning, candidates, effort, run)
     _write(target, _joined(before, tuned))
     for label, entry in tuned.entries.items():

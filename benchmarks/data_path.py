@@ -1,18 +1,21 @@
 """How fast the data path is: samples per second of one process, ours against two others, taking turns.
 
-A sample is one clip with two views of 8 frames each, drawn independently from 8 equal segments; clips are
-340 x 256 H.264 of 2 to 3 s that the script makes.  Each subject does the same clips in the same order, one
-clip per turn, on one thread; a rate is the number of clips by the subject's time, a ratio the median over
-clips of the times in one turn.
+Clips are 340 x 256 H.264 of 2 to 3 s that the script makes; a view is 8 frames, one from each of 8 equal
+segments.  A sample is (1) one clip with both views, drawn independently, and (2) a labeled clip with one view
+beside an unlabeled one with both.  Each subject does the same frames of the same clips in the same order, one
+clip per turn.  Times are medians over the turns, of the CPU (all threads of this process) and of the wall
+clock, and so are the ratios, of times in one turn; on a busy machine the CPU time is the one to look at.
 
     published     a transcription of the published loader: for each view an OpenCV capture of its own, one
                   seek per frame, short side 480, BGR to RGB, float32 (x/255 - 0.45) / 0.225 of the whole
                   frames, then short side U[256, 320] and a random 224 crop
-    decord        bare decord: one reader, one get_batch of the frames of both views, nothing else
-    ours          decode once (every frame, checked; short side 256) for both views, frames of both gathered
-    ours+views    the same, and both views made on this CPU: crop to 224, normalized, float32
-    raw           the frames of both views from the raw cache, as one uint8 block each, ready for the device
-    raw+views     the same, and both views made on this CPU
+    decord        bare decord: one reader, one get_batch of the frames of all views, each once and in order
+                  (in the order of the views it goes back and takes twice as long), nothing else
+    ours          decode once (every frame, checked; short side 256) for all views, their frames gathered
+    verified      the same after `data verify`, which has done the checks
+    verified+views  the same, and the views made on this CPU: crop to 224, normalized, float32
+    raw           the frames of the views from the raw cache, as one uint8 block each, ready for the device
+    raw+views     the same, and the views made on this CPU
     jpeg          as raw, from the jpeg store
     jpeg+views    as raw+views, from the jpeg store
 
@@ -40,16 +43,23 @@ from torch import Tensor
 
 from datasets import augment, draws, video_io
 from datasets.clip_cache import ClipCache
+from datasets.decoders import order
 from datasets.loader import Frames, ViewSettings, render
+from datasets.manifest import Pin, decode_pinned, pins
 from datasets.policy import AugmentPolicy
 from datasets.sampling import Segments
-from datasets.types import ClipRef
+from datasets.types import ClipRef, ClipTable
+from datasets.verify import verify
 
 FRAMES, SIZE, SHORT_SIDE = 8, 224, 256
 SIDES = (256, 320)
 POLICY = AugmentPolicy(scale=(SIZE / SIDES[1], SIZE / SIDES[0]), translate=None)
 SETTINGS = ViewSettings(policies={"view": POLICY}, size=SIZE, normalize="kinetics", mirror=False)
-Positions = tuple[NDArray[np.int64], NDArray[np.int64]]
+Positions = tuple[NDArray[np.int64], ...]
+"""The frames of each view."""
+Subject = Callable[[ClipRef, Positions, int], object]
+Spent = tuple[float, float]
+"""Seconds of the wall clock, and of the CPU."""
 
 
 class Shown:
@@ -65,6 +75,30 @@ class Shown:
     def frame_count(self, key: str) -> int:
         """Their number."""
         return self._count
+
+
+class Made:
+    """The made clips as a data set, for `verify`."""
+
+    name, summary = "made", "clips of this benchmark"
+
+    def __init__(self, clips: list[ClipRef]) -> None:
+        self._clips = tuple(clips)
+
+    def present(self) -> bool:
+        """They are here."""
+        return True
+
+    def table(self) -> ClipTable:
+        """All of them for training."""
+        return ClipTable(name=self.name, classes=("0",), train=self._clips, test=())
+
+    def prepare(self) -> None:
+        """Nothing is to do."""
+
+    def how_to_add(self) -> str:
+        """Nobody adds them."""
+        return ""
 
 
 def make_clips(folder: Path, count: int) -> list[ClipRef]:
@@ -90,7 +124,7 @@ def positions(count: int, place: int) -> Positions:
 
 
 def published(path: Path, wanted: Positions, place: int) -> list[Tensor]:
-    """Both views as the published loader makes them."""
+    """The views as the published loader makes them."""
     import cv2  # noqa: PLC0415
 
     rng = draws.generator(place, "published")
@@ -118,11 +152,11 @@ def published(path: Path, wanted: Positions, place: int) -> list[Tensor]:
 
 
 def bare_decord(path: Path, wanted: Positions) -> NDArray[np.uint8]:
-    """The frames of both views and nothing else."""
+    """The frames of all views, each once, and nothing else."""
     import decord  # noqa: PLC0415
 
     reader = decord.VideoReader(str(path), num_threads=1)
-    found: NDArray[np.uint8] = reader.get_batch(np.concatenate(wanted)).asnumpy()
+    found: NDArray[np.uint8] = reader.get_batch(np.unique(np.concatenate(wanted))).asnumpy()
     return found
 
 
@@ -132,7 +166,7 @@ def gathered(frames: Frames, wanted: Positions) -> list[NDArray[np.uint8]]:
 
 
 def viewed(frames: Frames, count: int, wanted: Positions, place: int) -> list[Tensor]:
-    """Both views as the loader makes them."""
+    """The views as the loader makes them."""
     store, made = Shown(frames, count), []
     for view, indices in enumerate(wanted):
         numbers = augment.draw([draws.generator(place, f"augment/{view}")])
@@ -140,17 +174,17 @@ def viewed(frames: Frames, count: int, wanted: Positions, place: int) -> list[Te
     return made
 
 
-def subjects(raw: ClipCache, jpeg: ClipCache) -> dict[str, Callable[[ClipRef, Positions, int], object]]:
+def subjects(raw: ClipCache, jpeg: ClipCache, pins: dict[str, Pin]) -> dict[str, Subject]:
     """Who takes turns."""
 
-    def decoded(clip: ClipRef) -> NDArray[np.uint8]:
-        return video_io.decode(clip.path, SHORT_SIDE).frames
+    def verified(clip: ClipRef) -> NDArray[np.uint8]:
+        return decode_pinned(clip.path, SHORT_SIDE, order(), pins[clip.key]).frames
 
-    def ours_with_views(clip: ClipRef, wanted: Positions, place: int) -> object:
-        frames = decoded(clip)
+    def verified_views(clip: ClipRef, wanted: Positions, place: int) -> object:
+        frames = verified(clip)
         return viewed(frames, len(frames), wanted, place)
 
-    def cached_views(cache: ClipCache) -> Callable[[ClipRef, Positions, int], object]:
+    def cached_views(cache: ClipCache) -> Subject:
         return lambda clip, wanted, place: viewed(
             cache.frames(clip.key), cache.frame_count(clip.key), wanted, place
         )
@@ -158,13 +192,62 @@ def subjects(raw: ClipCache, jpeg: ClipCache) -> dict[str, Callable[[ClipRef, Po
     return {
         "published": lambda clip, wanted, place: published(clip.path, wanted, place),
         "decord": lambda clip, wanted, place: bare_decord(clip.path, wanted),
-        "ours": lambda clip, wanted, place: gathered(decoded(clip), wanted),
-        "ours+views": ours_with_views,
+        "ours": lambda clip, wanted, place: gathered(video_io.decode(clip.path, SHORT_SIDE).frames, wanted),
+        "verified": lambda clip, wanted, place: gathered(verified(clip), wanted),
+        "verified+views": verified_views,
         "raw": lambda clip, wanted, place: gathered(raw.frames(clip.key), wanted),
         "raw+views": cached_views(raw),
         "jpeg": lambda clip, wanted, place: gathered(jpeg.frames(clip.key), wanted),
         "jpeg+views": cached_views(jpeg),
     }
+
+
+def timed(work: Subject, clip: ClipRef, wanted: Positions, place: int) -> Spent:
+    """Does it and says what it took."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work(clip, wanted, place)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def measured(clips: list[ClipRef]) -> dict[str, dict[str, list[Spent]]]:
+    """What each kind of sample took each subject in each turn."""
+    caches = [
+        ClipCache.open(clips, "made", SHORT_SIDE, progress=False, form=form) for form in ("raw", "jpeg")
+    ]
+    lists = Made(clips)
+    verify(lists, progress=False)
+    who = subjects(caches[0], caches[1], pins(lists.name))
+    both: dict[str, list[Spent]] = {name: [] for name in who}
+    mixed: dict[str, list[Spent]] = {name: [] for name in who}
+    for place, clip in enumerate(clips):
+        for cache in caches:
+            cache.frames(clip.key)  # compares the checksum
+        wanted = positions(caches[0].frame_count(clip.key), place)
+        for name, work in who.items():
+            one, two = (timed(work, clip, wanted[:count], place) for count in (1, 2))
+            if place:  # the first clip imports the libraries
+                both[name].append(two)
+                mixed[name].append((one[0] + two[0], one[1] + two[1]))
+    return {"one clip, both views": both, "labeled clip + unlabeled clip with both views": mixed}
+
+
+def show(title: str, spent: dict[str, list[Spent]]) -> None:
+    """Prints a table: each time and ratio by the CPU, then by the wall clock."""
+    print(f"\n{title}\n{'subject':14s} {'ms':>15s} {'samples/s':>15s} {'x published':>15s} {'x decord':>13s}")
+    for name, times in spent.items():
+        cells = []
+        for clock in (1, 0):
+            mine = [each[clock] for each in times]
+            against = [
+                statistics.median(other[clock] / own for other, own in zip(spent[rival], mine, strict=True))
+                for rival in ("published", "decord")
+            ]
+            middle = statistics.median(mine)
+            cells.append(
+                (f"{1e3 * middle:.2f}", f"{1 / middle:.1f}", f"{against[0]:.1f}", f"{against[1]:.2f}")
+            )
+        columns = [" / ".join(pair) for pair in zip(*cells, strict=True)]
+        print(f"{name:14s} {columns[0]:>15s} {columns[1]:>15s} {columns[2]:>15s} {columns[3]:>13s}")
 
 
 def main() -> None:
@@ -176,28 +259,10 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SEFAR_BENCH_HOME"] = str(Path(folder) / "home")
-        clips = make_clips(Path(folder), given.clips + 1)
-        caches = [
-            ClipCache.open(clips, "made", SHORT_SIDE, progress=False, form=form) for form in ("raw", "jpeg")
-        ]
-        who = subjects(*caches)
-        seconds: dict[str, list[float]] = {name: [] for name in who}
-        for place, clip in enumerate(clips):
-            for cache in caches:
-                cache.frames(clip.key)  # compares the checksum
-            wanted = positions(caches[0].frame_count(clip.key), place)
-            for name, work in who.items():
-                started = time.perf_counter()
-                work(clip, wanted, place)
-                if place:  # the first clip imports the libraries
-                    seconds[name].append(time.perf_counter() - started)
-    print(f"{'subject':11s} {'samples/s':>9s} {'x published':>11s} {'x decord':>8s}")
-    for name, times in seconds.items():
-        against = [
-            statistics.median(o / t for o, t in zip(seconds[other], times, strict=True))
-            for other in ("published", "decord")
-        ]
-        print(f"{name:11s} {len(times) / sum(times):9.1f} {against[0]:11.1f} {against[1]:8.2f}")
+        found = measured(make_clips(Path(folder), given.clips + 1))
+    print("each cell: CPU / wall clock")
+    for title, spent in found.items():
+        show(title, spent)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from datasets.audit import AuditFinding, finding, trained
 from datasets.clip_cache import fingerprint
-from datasets.contained import Lost, contained
+from datasets.contained import Lost
+from datasets.decoders import order
+from datasets.decoding_rounds import Reading, decoded_in_rounds
 from datasets.near_duplicates import Signature, near_duplicates, signature_or_none
 from datasets.progress import tracked
 from datasets.types import ClipRef, ClipTable
@@ -66,8 +68,9 @@ def _signatures(
 ) -> tuple[dict[str, Signature], list[str]]:
     found: dict[str, Signature] = {}
     lost: list[str] = []
-    results = contained(signature_or_none, [clip.path for clip in clips], max(1, min(workers, len(clips))))
-    for place, result in tracked(results, len(clips), f"comparing footage of {name}", shown=progress):
+    jobs = [Reading(clip.path, order()) for clip in clips]
+    results = decoded_in_rounds(signature_or_none, jobs, workers)
+    for place, result, _ in tracked(results, len(clips), f"comparing footage of {name}", shown=progress):
         if result is None or isinstance(result, Lost):
             lost.append(clips[place].key)
         else:

@@ -18,7 +18,7 @@ from datasets.home import data_home
 from datasets.video_list import ListEntry, VideoListSet
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
-_PATHS = ("train", "test", "root", "unlabeled", "validation", "classes")
+_PATHS = ("train", "test", "root", "unlabeled", "validation", "classes", "boxes")
 
 
 def add(
@@ -29,6 +29,7 @@ def add(
     unlabeled: Path | None = None,
     validation: Path | None = None,
     classes: Path | None = None,
+    boxes: Path | None = None,
     mirror: bool = False,
 ) -> VideoListSet:
     """Registers a set of video lists after reading all of them; see `VideoListSet` for the roles.
@@ -41,7 +42,7 @@ def add(
             f"'{name}' cannot name a data set; use lower-case letters, digits, '_', '-' and '.', and start "
             "with a letter or digit."
         )
-    given = (train, test, root, unlabeled, validation, classes)
+    given = (train, test, root, unlabeled, validation, classes, boxes)
     paths = {field: path.expanduser().resolve() for field, path in zip(_PATHS, given, strict=True) if path}
     made = VideoListSet(_entry(name, {**paths, "mirror": mirror}))
     made.table()

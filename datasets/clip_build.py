@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from datasets import jpeg_frames, video_io
 from datasets.cache_folder import HOME, Budget, Storage, limit_bytes, safe
 from datasets.clip_packs import Entry, PackWriter, leftovers, load_entries
-from datasets.contained import Lost
-from datasets.decoders import order
+from datasets.contained import Lost, contained
+from datasets.decoders import DECODERS, order
 from datasets.decoding_rounds import decoded_in_rounds
 from datasets.errors import UserError
 from datasets.file_hashes import Known
@@ -101,7 +101,7 @@ def build(
         root: folder of all caches.
         name: of the data set; its builds wait for each other, and find each other's clips.
         jobs: by content hash, all of one storage.
-        workers: 1 decodes in this process; more use as many child processes.
+        workers: child processes that decode; 0 decodes in this process.
         progress: whether to show it.
         keep: content hashes of further clips whose packs are in use and must not be removed.
 
@@ -198,9 +198,16 @@ class _Writer:
         self._published += pack.size
 
 
+def decode_again(path: Path, known: Known, storage: Storage, decoder: str) -> Outcome:
+    """Decodes one file with the decoder that read it before, in a child process."""
+    job = Job(path, known, storage, decoders=order(decoder))
+    ((_, outcome),) = _decoded({known.sha256: job}, workers=1)
+    return outcome
+
+
 def _decoded(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Outcome]]:
     contents, work = list(jobs), list(jobs.values())
-    if workers <= 1:
+    if workers == 0:
         for content, job in jobs.items():
             yield content, decode(job)
         return
@@ -231,15 +238,20 @@ def estimate(paths: list[Path], storage: Storage, sample: int = 12) -> Estimate:
     """Decodes up to `sample` clips, evenly spread over the list, and scales up by the files' sizes."""
     sizes = [_size(path) for path in paths]
     places = np.unique(np.linspace(0, len(paths) - 1, min(sample, len(paths))).astype(int))
-    read = stored = 0
-    started = time.perf_counter()
-    for place in places:
-        outcome = decode(Job(paths[place], Known("", *_stat(paths[place])), storage))
-        if outcome.block is not None:
-            stored += len(outcome.block)
-        read += sizes[place]
+    jobs = [Job(paths[place], Known("", *_stat(paths[place])), storage) for place in places]
+    tried = [each for _, each in contained(trial_decode, jobs, workers=1) if not isinstance(each, Lost)]
+    read = sum(sizes[place] for place in places)
     factor = sum(sizes) / read if read else 0.0
-    return Estimate(int(stored * factor), (time.perf_counter() - started) * factor, len(places))
+    stored, seconds = (sum(column) for column in zip(*tried, strict=True)) if tried else (0, 0.0)
+    return Estimate(int(stored * factor), seconds * factor, len(places))
+
+
+def trial_decode(job: Job) -> tuple[int, float]:
+    """The bytes of a clip in its store and the seconds that it takes.  Runs in a child process."""
+    DECODERS[job.storage.decoder].missing()  # loads the libraries, which is not counted
+    started = time.perf_counter()
+    block = decode(job).block
+    return 0 if block is None else len(block), time.perf_counter() - started
 
 
 def _size(path: Path) -> int:

@@ -89,8 +89,8 @@ class ClipCache:
             name: of the data set.
             short_side: shorter side of the cached frames in pixels; None keeps each video's size.
             home: a data home, whose folder `cache` is then used; by default see `cache_home`.
-            workers: 1 decodes in this process; more use as many child processes, which also keeps the
-                crash of a decoder on a bad file from ending the run.
+            workers: child processes that decode, so that a decoder that crashes on a bad file does not end
+                this one; 0 decodes here, which is for files that are known to be whole.
             progress: whether to show it.
             decoder: who is asked first, see `video_io.decode`.
             form: how frames are stored: "raw", or "jpeg", which is smaller and not exact.
@@ -228,7 +228,7 @@ class ClipCache:
             raise UserError(
                 f"{damaged}, and {path} cannot be read ({error.strerror}); restore it."
             ) from error
-        outcome = clip_build.decode(clip_build.Job(path, known, self._storage))
+        outcome = clip_build.decode_again(path, known, self._storage, entry.decoder)
         if known.sha256 != entry.sha256 or outcome.block is None:
             raise UserError(f"{damaged}, and {path} has changed; run again, so that the new file is cached.")
         block = np.frombuffer(outcome.block, np.uint8)
@@ -251,7 +251,7 @@ def _lacking(clips: Sequence[ClipRef], name: str, root: Path, storage: Storage) 
     """Keys of clips that are new, changed, absent, or not in the packs."""
     paths = {clip.key: clip.path for clip in clips}
     contents, changed, absent = compare(paths.items(), load_table(table_path(root, name)))
-    entries = load_entries(root / storage.folder)
+    entries = clip_build.usable_entries(root, name, storage)
     return {*changed, *absent, *(key for key, content in contents.items() if content not in entries)}
 
 

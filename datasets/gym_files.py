@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import multiprocessing
 import os
@@ -19,10 +18,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -32,6 +29,7 @@ from datasets.draws import generator
 from datasets.errors import UserError
 from datasets.gym_render import Frames, render_clip
 from datasets.gymnast import Element, GymParameters
+from datasets.video_writing import planes_to_mp4
 
 MARKER = "complete.json"
 CHUNK = 12
@@ -63,19 +61,9 @@ def encode(frames: Frames, parameters: GymParameters) -> bytes:
         "rc-lookahead": "0",
         "threads": "1",
     }
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=parameters.fps, options=options)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        for number, frame in enumerate(frames):
-            planes = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420)
-            picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-            picture.pts, picture.time_base = number, Fraction(1, parameters.fps)
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
-    return buffer.getvalue()
+    planes = (cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420) for frame in frames)
+    height, width = frames.shape[1:3]
+    return planes_to_mp4(planes, (height, width), parameters.fps, options)
 
 
 def make_clip(job: ClipJob, parameters: GymParameters) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets import augment, draws
+from datasets import augment, draws, person_boxes
+from datasets.person_boxes import Boxes, person_masks
 from datasets.policy import AugmentPolicy
 from datasets.rand_augment import rand_augment
 from datasets.sampling import windowed
@@ -61,12 +62,16 @@ class Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewSettings:
-    """How the views of a suite look: named policies, crop side in pixels, pixel normalization."""
+    """How views look: named policies, crop side in pixels, pixel normalization; what the data set allows.
+
+    `mirror`: left-right flips keep the label.  `boxes`: where persons are, by clip.
+    """
 
     policies: Mapping[str, AugmentPolicy]
     size: int
     normalize: str
     mirror: bool
+    boxes: Mapping[str, Boxes] = field(default_factory=lambda: person_boxes.NONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +129,13 @@ class Loader:
         positions, epochs = self._labeled_places(step)
         labeled = self._views(self._recipe.labeled, self._labeled, positions, epochs, "labeled")
         unlabeled: dict[str, Clip] = {}
+        persons: dict[str, Clip] = {}
         others = np.empty(0, np.int64)
         if step >= self._warmup and self._recipe.unlabeled:
             count = self._sizes.unlabeled
             others, epochs_u = self._unlabeled_stream.take((step - self._warmup) * count, count)
             unlabeled = self._views(self._recipe.unlabeled, self._unlabeled, others, epochs_u, "unlabeled")
+            persons = self._persons(others, epochs_u)
         index = torch.from_numpy(positions)
         return Batch(
             labeled=labeled,
@@ -136,6 +143,7 @@ class Loader:
             labeled_index=index.to(self._device),
             unlabeled=unlabeled,
             unlabeled_index=torch.from_numpy(others).to(self._device),
+            persons=persons,
         )
 
     def _labeled_places(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -156,16 +164,42 @@ class Loader:
         made: dict[str, Clip] = {}
         for name, view in views.items():
             policy = self._settings.policies[view.augment]
-            places = list(zip(epochs.tolist(), positions.tolist(), strict=True))
-            frames = [
-                self._indices(
-                    key, view, policy, draws.generator(self._seed, f"frames/{pool}/{view.draw}", e, i)
-                )
-                for key, (e, i) in zip(chosen, places, strict=True)
-            ]
-            purpose = f"augment/{pool}/{name}"
-            numbers = augment.draw([draws.generator(self._seed, purpose, e, i) for e, i in places])
+            frames, numbers = self._drawn(name, view, chosen, positions, epochs, pool)
             made[name] = render(self._store, chosen, frames, policy, numbers, self._settings, self._device)
+        return made
+
+    def _drawn(
+        self,
+        name: str,
+        view: View,
+        keys: Sequence[str],
+        positions: NDArray[np.int64],
+        epochs: NDArray[np.int64],
+        pool: str,
+    ) -> tuple[list[Indices], augment.Draw]:
+        """Frames and random numbers of one view of the given clips."""
+        policy = self._settings.policies[view.augment]
+        places = list(zip(epochs.tolist(), positions.tolist(), strict=True))
+        frames = [
+            self._indices(key, view, policy, draws.generator(self._seed, f"frames/{pool}/{view.draw}", e, i))
+            for key, (e, i) in zip(keys, places, strict=True)
+        ]
+        purpose = f"augment/{pool}/{name}"
+        return frames, augment.draw([draws.generator(self._seed, purpose, e, i) for e, i in places])
+
+    def _persons(self, positions: NDArray[np.int64], epochs: NDArray[np.int64]) -> dict[str, Clip]:
+        """Where persons are in the unlabeled views that ask for it."""
+        if not self._settings.boxes:
+            return {}
+        keys = [self._unlabeled[i].key for i in positions]
+        made: dict[str, Clip] = {}
+        for name, view in self._recipe.unlabeled.items():
+            if view.persons:
+                policy = self._settings.policies[view.augment]
+                frames, numbers = self._drawn(name, view, keys, positions, epochs, "unlabeled")
+                made[name] = render_persons(
+                    self._store, keys, frames, policy, numbers, self._settings, self._device
+                )
         return made
 
     def _indices(self, key: str, view: View, policy: AugmentPolicy, rng: np.random.Generator) -> Indices:
@@ -226,6 +260,41 @@ def _levels(frames: Tensor, levels: list[int], settings: ViewSettings) -> Clip:
     """(N, T, 3, S, S) in [0, 1] -> normalized, one (N, 3, T_level, S, S) per level."""
     split = torch.split(augment.normalize(frames, settings.normalize).transpose(1, 2), levels, dim=2)
     return tuple(level.contiguous() for level in split)
+
+
+def render_persons(
+    store: FrameStore,
+    keys: Sequence[str],
+    frames: Sequence[Indices],
+    policy: AugmentPolicy,
+    numbers: augment.Draw,
+    settings: ViewSettings,
+    device: torch.device,
+) -> Clip:
+    """Where persons are in the view that `render` makes of the same arguments.
+
+    Operations of RandAugment are not followed: they move pixels as well, so a view under such a policy has
+    no masks.
+
+    Returns:
+        One bool (N, T_level, size, size) tensor per level.
+
+    Raises:
+        ValueError: for a policy with `rand_augment`.
+    """
+    if policy.rand_augment is not None:
+        raise ValueError("persons are not followed through RandAugment; ask for them in another view")
+    made = []
+    for i, (key, each) in enumerate(zip(keys, frames, strict=True)):
+        positions = np.concatenate(each)
+        height, width = store.frames(key)[positions[:1]].shape[1:3]
+        mask = person_masks(settings.boxes.get(key, _NOBODY), positions, height, width)
+        pixels = torch.from_numpy(mask).to(device)[None, :, None].float()
+        made.append(augment.crop(pixels, policy, numbers.of([i]), settings.size, settings.mirror)[0, :, 0])
+    return tuple(torch.split(torch.stack(made) >= 0.5, [len(level) for level in frames[0]], dim=1))
+
+
+_NOBODY: Boxes = (np.zeros((0, 4), np.float32),)
 
 
 def _augment(pixels: Tensor, policy: AugmentPolicy, numbers: augment.Draw, settings: ViewSettings) -> Tensor:

@@ -22,13 +22,17 @@ FORMAT = 2
 
 
 class Pin(NamedTuple):
-    """What is known of the file with these bytes; `decoder` is None where nobody reads it (see `error`)."""
+    """What is known of the file with these bytes; `decoder` is None where nobody reads it (see `error`).
+
+    `pixels` counts those of a picture, 0 where nobody knows.
+    """
 
     sha256: str
     decoder: str | None
     frames: int
     flaw: str | None
     error: str | None
+    pixels: int = 0
 
 
 def manifest_path(name: str, first: str = DEFAULT, home: Path | None = None) -> Path:
@@ -67,7 +71,8 @@ def pins(name: str, first: str = DEFAULT, home: Path | None = None) -> dict[str,
     found = {}
     for key, row in load_rows(manifest_path(name, first, home)).items():
         if row.get("sha256"):
-            found[key] = Pin(row["sha256"], row["decoder"], row["frames"], row["flaw"], row["error"])
+            pixels = (row.get("width") or 0) * (row.get("height") or 0)
+            found[key] = Pin(row["sha256"], row["decoder"], row["frames"], row["flaw"], row["error"], pixels)
     return found
 
 
@@ -89,7 +94,7 @@ def decode_pinned(
         raise video_io.UndecodableError(path, pin.error)
     if pin is not None and pin.decoder in decoders:
         try:
-            frames = video_io.read_with(path, pin.decoder, short_side)
+            frames = video_io.read_with(path, pin.decoder, short_side, pin.pixels)
         except video_io.UndecodableError:
             frames = None  # it is not on this machine any more, or another version
         if frames is not None and len(frames) == pin.frames:

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import video_io
+from datasets.decoders import DEFAULT
+from datasets.decoding_rounds import Reading
 
 RATE = 15
 """Samples a second: a trimmed copy is at most 1/30 s out of step."""
@@ -67,20 +69,20 @@ class NearDuplicate(NamedTuple):
     look: float
 
 
-def signature(path: Path) -> Signature:
+def signature(path: Path, decoders: str | Sequence[str] = DEFAULT) -> Signature:
     """Decodes a clip and makes its signature.
 
     Raises:
         UndecodableError: no decoder reads it.
     """
-    fps = video_io.probe(path).fps or float(RATE)
-    return signature_of(video_io.decode(path, 4 * SIDE).frames, fps)
+    found = video_io.decode(path, 4 * SIDE, decoders)
+    return signature_of(found.frames, (found.facts.fps if found.facts else 0.0) or float(RATE))
 
 
-def signature_or_none(path: Path) -> Signature | None:
+def signature_or_none(job: Reading) -> Signature | None:
     """The signature of a clip, or None where no decoder reads it.  Runs in a child process."""
     try:
-        return signature(path)
+        return signature(job.path, job.decoders)
     except video_io.UndecodableError:
         return None
 

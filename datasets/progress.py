@@ -1,4 +1,4 @@
-"""Progress of long work on files: a bar with the remaining time on a terminal, plain lines elsewhere."""
+"""Progress of long work on files, with the time left: a bar on a terminal, lines now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
+LINE_SECONDS = 30.0
+"""Between two lines where there is no terminal."""
+
 
 def tracked(items: Iterable[Item], total: int, what: str, *, shown: bool = True) -> Generator[Item]:
     """Passes the items on and shows on standard error how far it is; `what` reads like "decoding x"."""
@@ -17,10 +20,26 @@ def tracked(items: Iterable[Item], total: int, what: str, *, shown: bool = True)
     elif sys.stderr.isatty():
         yield from _bar(items, total, what)
     else:
-        print(f"{what}: {total} clips", file=sys.stderr, flush=True)
-        started = time.monotonic()
-        yield from items
-        print(f"{what}: done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        yield from _lines(items, total, what)
+
+
+def _lines(items: Iterable[Item], total: int, what: str) -> Generator[Item]:
+    print(f"{what}: {total} clips", file=sys.stderr, flush=True)
+    started = said = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - said >= LINE_SECONDS and done < total:
+            left = (now - started) / done * (total - done)
+            print(f"{what}: {done} of {total}, about {_time(left)} left", file=sys.stderr, flush=True)
+            said = now
+    print(f"{what}: done in {_time(time.monotonic() - started)}", file=sys.stderr, flush=True)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _bar(items: Iterable[Item], total: int, what: str) -> Generator[Item]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+from datasets import person_boxes
+from datasets.person_boxes import Boxes
 
 Clip = tuple[Tensor, ...]
 """A batch of clips: one (N, C, T, H, W) tensor per temporal level; ordinary methods have one level."""
@@ -42,7 +45,8 @@ class ClipTable:
 
     `unlabeled` is None where the unlabeled pool is the training pool itself (every clip of `train`,
     labels hidden); otherwise the two lists are used as they are and `train` is itself the labeled
-    draw (a *pinned* split).  `mirror` says whether a left-right flip keeps the label.
+    draw (a *pinned* split).  `mirror` says whether a left-right flip keeps the label.  `boxes`: where
+    persons are, by clip, for data sets that come with it.
     """
 
     name: str
@@ -52,6 +56,7 @@ class ClipTable:
     validation: tuple[ClipRef, ...] = ()
     unlabeled: tuple[ClipRef, ...] | None = None
     mirror: bool = False
+    boxes: Mapping[str, Boxes] = field(default_factory=lambda: person_boxes.NONE)
 
     @property
     def pinned(self) -> bool:
@@ -80,12 +85,14 @@ class View:
     """What a method wants to see of a clip: which frames, and how augmented.
 
     `augment` names a policy of the suite (`weak`, `strong`, `labeled`, ...).  Views of one sample with
-    equal (sampler, draw) show the same frames.
+    equal (sampler, draw) show the same frames.  `persons`: the method also wants to know where persons are
+    in this view (`Batch.persons`), for data sets that come with boxes.
     """
 
     sampler: ClipSampler
     augment: str
     draw: int = 0
+    persons: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,8 @@ class Batch:
 
     `labeled_index` (B,) and `unlabeled_index` (U,) are stable positions in their splits, for methods
     that keep a memory per sample.  Labels of unlabeled clips are not here and cannot be reached.
+    `persons` has, per unlabeled view that asks for it, a bool (U, T, H, W) per level: True where a box of
+    the data set lies, after the view's crop; it is empty where the data set has no boxes.
     """
 
     labeled: Mapping[str, Clip]
@@ -109,11 +118,15 @@ class Batch:
     labeled_index: Tensor
     unlabeled: Mapping[str, Clip]
     unlabeled_index: Tensor
+    persons: Mapping[str, Clip] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskInfo:
-    """What a method may know of its task: sizes, class counts of the *labeled* clips, frames per view."""
+    """What a method may know of its task: sizes, class counts of the *labeled* clips, frames per view.
+
+    `mirror`: a left-right flip keeps the label.  `boxes`: the data set comes with boxes of persons.
+    """
 
     classes: int
     labeled: int
@@ -121,6 +134,7 @@ class TaskInfo:
     class_counts: tuple[int, ...]
     frames: int
     mirror: bool = False
+    boxes: bool = False
 
 
 class DataSet(Protocol):

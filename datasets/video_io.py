@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.decoders import DECODERS, DEFAULT, order
-from datasets.decoders.interface import Frame, UndecodableError, check_file
+from datasets.decoders.interface import Frames, UndecodableError, check_file
 from datasets.decoders.with_pyav import Probe, probe
 from datasets.video_writing import write_video
 
@@ -33,11 +33,21 @@ __all__ = ["Decoded", "Probe", "UndecodableError", "decode", "probe", "read_with
 _SILENT_PACKETS = {"mpeg4", "vp8", "vp9", "av1"}
 """Codecs in which a packet may show nothing by design (packed B-frames, alternate references)."""
 
+_WITHOUT_END = {"mpegts", "h264", "hevc"}
+"""Formats without an index, in which decord 0.6 does not find the last frames: it would refuse the file after
+it has decoded it, and keep some memory."""
+
 _BELIEVED = ("pyav", "torchcodec")
 """Decoders that give nothing but what the file holds, so that a part of a file from them is a part of it."""
 
 _PEEK = 16
 """Pictures are first compared on one row in so many: most differ there already."""
+
+_BATCH_BYTES = 48 << 20
+"""Decoders are asked for about so much at a time: most clips fit whole, and are then copied nowhere."""
+
+_BATCH_FRAMES = 8
+"""Frames at a time where their size is not known."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def decode(path: Path, short_side: int | None = None, decoders: str | Sequence[s
             continue
         try:
             with contextlib.nullcontext() if facts else _muted():
-                frames, repeats = _collect(path, name, short_side)
+                frames, repeats = _collect(path, name, short_side, _pixels(facts))
         except UndecodableError as error:
             reason = reason or ("" if facts else error.reason)
             continue
@@ -99,14 +109,24 @@ def decode(path: Path, short_side: int | None = None, decoders: str | Sequence[s
     return Decoded(parts[name], name, _flaw(facts, len(parts[name])), facts)
 
 
-def read_with(path: Path, decoder: str, short_side: int | None = None) -> NDArray[np.uint8]:
+def read_with(path: Path, decoder: str, short_side: int | None = None, pixels: int = 0) -> NDArray[np.uint8]:
     """All frames (T, H, W, 3) that one decoder gives, believed as they are.
+
+    Args:
+        path: the file.
+        decoder: its name.
+        short_side: as for `decode`.
+        pixels: of a picture of the file, where they are known: it is read faster then.
 
     Raises:
         UndecodableError: it gives none.
         KeyError: there is no such decoder.
     """
-    return _collect(path, decoder, short_side)[0]
+    return _collect(path, decoder, short_side, pixels)[0]
+
+
+def _pixels(facts: Probe | None) -> int:
+    return facts.width * facts.height if facts else 0
 
 
 def _facts(path: Path, asked: Sequence[str]) -> tuple[Probe | None, str]:
@@ -121,7 +141,8 @@ def _facts(path: Path, asked: Sequence[str]) -> tuple[Probe | None, str]:
 
 def _honest(facts: Probe) -> bool:
     """Whether decord, which goes by the header and has its own idea of the best stream, may be asked."""
-    return facts.shown == facts.packets and facts.header_frames in {0, facts.packets} and facts.streams == 1
+    whole = facts.shown == facts.packets and facts.header_frames in {0, facts.packets}
+    return whole and facts.streams == 1 and facts.container not in _WITHOUT_END
 
 
 def _flaw(facts: Probe | None, frames: int) -> str | None:
@@ -134,28 +155,38 @@ def _flaw(facts: Probe | None, frames: int) -> str | None:
     return None
 
 
-def _collect(path: Path, decoder: str, short_side: int | None) -> tuple[NDArray[np.uint8], bool]:
-    """Stacks frames as they come, each scaled at once so that large videos need little memory.
+def _collect(path: Path, decoder: str, short_side: int | None, pixels: int) -> tuple[Frames, bool]:
+    """Collects frames as they come, each scaled at once so that large videos need little memory.
 
     Returns:
-        The frames, and whether two neighbors are identical (in the size of the file).
+        The frames, and whether two neighbors of a decoder that may invent some are identical (in the size
+        of the file).
     """
-    kept: list[Frame] = []
+    kept: list[Frames] = []
     repeats = False
-    last: Frame | None = None
+    last: Frames | None = None
     size: tuple[int, int] | None = None
-    with contextlib.closing(DECODERS[decoder].frames(path)) as frames:  # no decoder outlives its clip
-        for frame in frames:
-            size = size or _scaled(frame.shape[0], frame.shape[1], short_side)
-            repeats = repeats or (last is not None and _same(last, frame))
-            last = frame
-            kept.append(_resize(frame, size))
+    most = max(1, _BATCH_BYTES // (3 * pixels)) if pixels else _BATCH_FRAMES
+    with contextlib.closing(DECODERS[decoder].batches(path, most)) as batches:  # none outlives its clip
+        for batch in batches:
+            size = size or _scaled(batch.shape[1], batch.shape[2], short_side)
+            if decoder not in _BELIEVED and not repeats:
+                repeats = _repeats(batch) or (last is not None and _same(last, batch[0]))
+                last = batch[-1]
+            kept.append(_resized(batch, size))
     if not kept:
         raise UndecodableError(path, "none of its frames can be decoded")
-    return np.stack(kept), repeats
+    return (kept[0] if len(kept) == 1 else np.concatenate(kept)), repeats
 
 
-def _same(one: Frame, other: Frame) -> bool:
+def _repeats(batch: Frames) -> bool:
+    """Whether two neighbors are identical."""
+    peeks = batch[:, ::_PEEK]
+    alike = (peeks[1:] == peeks[:-1]).all((1, 2, 3))
+    return any(np.array_equal(batch[place], batch[place + 1]) for place in np.flatnonzero(alike))
+
+
+def _same(one: Frames, other: Frames) -> bool:
     if one.shape != other.shape or not np.array_equal(one[::_PEEK], other[::_PEEK]):
         return False
     return bool(np.array_equal(one, other))
@@ -168,15 +199,19 @@ def _scaled(height: int, width: int, short_side: int | None) -> tuple[int, int]:
     return max(short_side, round(height * factor)), max(short_side, round(width * factor))
 
 
-def _resize(frame: Frame, size: tuple[int, int]) -> Frame:
-    height, width = size
-    if frame.shape[:2] == size:
-        return frame
+def _resized(batch: Frames, size: tuple[int, int]) -> Frames:
+    """The batch itself where it has the size, otherwise a scaled copy."""
+    if batch.shape[1:3] == size:
+        return batch
     import cv2  # noqa: PLC0415
 
-    shrinks = height * width < frame.shape[0] * frame.shape[1]
+    height, width = size
+    shrinks = height * width < batch.shape[1] * batch.shape[2]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(frame, (width, height), interpolation=how), dtype=np.uint8)
+    scaled = np.empty((len(batch), height, width, 3), np.uint8)
+    for source, target in zip(batch, scaled, strict=True):
+        cv2.resize(source, (width, height), dst=target, interpolation=how)
+    return scaled
 
 
 @contextlib.contextmanager

@@ -6,13 +6,14 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets.annotated import Folder
 from datasets.errors import UserError, unknown_name
+from datasets.person_boxes import read_boxes
 from datasets.source_names import source_of
 from datasets.types import UNKNOWN, ClipRef, ClipTable
 
@@ -31,7 +32,10 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ListEntry:
-    """Where the lists and the files of a data set lie; `classes` is a file with one class name a line."""
+    """Where the lists and the files of a data set lie.
+
+    `classes` is a file with one class name a line, `boxes` one with boxes of persons (`person_boxes`).
+    """
 
     name: str
     train: Path
@@ -40,6 +44,7 @@ class ListEntry:
     unlabeled: Path | None = None
     validation: Path | None = None
     classes: Path | None = None
+    boxes: Path | None = None
     mirror: bool = False
 
     def lists(self) -> dict[str, Path]:
@@ -73,7 +78,9 @@ class VideoListSet:
 
     def present(self) -> bool:
         """Whether the folder of the files and the lists are on this machine."""
-        return self.entry.root.is_dir() and all(path.is_file() for path in self.entry.lists().values())
+        entry = self.entry
+        needed = [*entry.lists().values(), *([entry.boxes] if entry.boxes else [])]
+        return entry.root.is_dir() and all(path.is_file() for path in needed)
 
     def table(self) -> ClipTable:
         """The clips by role, from the lists alone.
@@ -122,7 +129,9 @@ class VideoListSet:
             mirror=entry.mirror,
         )
         _check_apart(places)
-        return table
+        if entry.boxes is None:
+            return table
+        return replace(table, boxes=read_boxes(entry.boxes, [clip.key for clip in table.clips()]))
 
     def prepare(self) -> None:
         """Checks that the files are there: some may be missing, which counts them as undecodable.
@@ -150,6 +159,7 @@ class VideoListSet:
             "--unlabeled": entry.unlabeled,
             "--validation": entry.validation,
             "--classes": entry.classes,
+            "--boxes": entry.boxes,
         }
         given = "".join(f" {option} {path}" for option, path in options.items() if path)
         command = f"python -m bench data add {entry.name} --train {entry.train} --test {entry.test}{given}"

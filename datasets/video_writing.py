@@ -1,7 +1,11 @@
-"""Pictures to files: H.264 by PyAV's encoder.  A file appears under its name only when it is complete."""
+"""Pictures to files: H.264 by PyAV's encoder, which is asked nowhere else.
+
+A file appears under its name only when it is complete.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
@@ -77,6 +81,33 @@ def encode(
         return count
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def planes_to_mp4(
+    planes: Iterable[NDArray[np.uint8]], size: Size, fps: int, options: Mapping[str, str]
+) -> bytes:
+    """An MP4 file (H.264, yuv420p) in memory; its bytes follow from the pictures if `options` allow it.
+
+    Args:
+        planes: YUV I420 pictures, (H * 3 / 2, W) each.
+        size: of the video.
+        fps: frames per second.
+        options: of x264.
+    """
+    import av  # noqa: PLC0415
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=fps, options=dict(options))
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        for number, plane in enumerate(planes):
+            picture = av.VideoFrame.from_ndarray(plane, format="yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, fps)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return buffer.getvalue()
 
 
 def picture_of(bgr: NDArray[np.uint8]) -> Any:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datasets.types import Batch, Clip
+from datasets.types import Batch, Clip, Recipe, TaskInfo
 from methods import losses, temporal
 from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
 from methods.config import Choices, Count, Probability, Weight
 from methods.draws import Draws
 from methods.extra_inputs import ExtraInput, NeedsFiles
-from methods.person_detector import load_person_detector, pretended_person_detector
+from methods.person_detector import PersonDetector, load_person_detector, pretended_person_detector
 from methods.thresholding import FixedThreshold
 
 
@@ -81,10 +81,10 @@ class ActorCutMix(NeedsFiles):
     batches it is the weak clip's persons before its partner's background, and w = 1 - (1 - r)^4 for the share
     r of area of the persons; otherwise w = 1.  No EMA.
 
-    The release reads boxes that a detector found beforehand in whole frames.  A batch carries neither clip
-    keys nor the random crops of its views, so boxes of whole frames cannot be placed on them: here a frozen
-    detector, whose file is given, looks at the weak view itself, which also gives boxes to data sets that
-    have none.  It wants suites with `normalize: kinetics` and pixels enough to see a person.
+    The release reads boxes that a detector found beforehand in whole frames.  So does this method where the
+    data set comes with them (`data add ... --boxes FILE`): the harness crops them with the view.  For other
+    data sets, or where `detector_weights` is given, a frozen detector looks at the weak view itself; it wants
+    suites with `normalize: kinetics` and pixels enough to see a person.
     """
 
     name = "actorcm"
@@ -97,7 +97,8 @@ class ActorCutMix(NeedsFiles):
     inputs = (
         ExtraInput(
             "detector_weights",
-            "the weights of a person detector of torchvision, the one that config field 'detector' names",
+            "boxes of persons that come with the data set ('data add ... --boxes FILE'), or else the weights "
+            "of a person detector of torchvision, the one that config field 'detector' names",
             "torch.save(torchvision.models.get_model('fasterrcnn_mobilenet_v3_large_320_fpn', "
             "weights='DEFAULT').state_dict(), 'detector.pth')",
         ),
@@ -108,7 +109,8 @@ class ActorCutMix(NeedsFiles):
         """τ = 0.95, λ_u = 1, half of the batches and the score 0.4 of a person are the release's.
 
         `detector`: a detector's name in torchvision (our choice: a quick one); `detector_weights`: the file
-        of its state dict.  `detect_every`: frames that share the boxes of one of them (our choice).
+        of its state dict, empty for the data set's boxes.  `person_score` is the detector's alone, and so is
+        `detect_every`: frames that share the boxes of one of them (our choice).
         """
 
         detector: str = "fasterrcnn_mobilenet_v3_large_320_fpn"
@@ -121,9 +123,28 @@ class ActorCutMix(NeedsFiles):
 
     config: Config
 
+    persons: PersonDetector | None
+    """Finds the persons in a view; None where the data set tells."""
+
+    @classmethod
+    def unsupported(cls, config: Method.Config, task: TaskInfo) -> str | None:
+        """Persons are known from the data set, or found by a detector whose file is there."""
+        if task.boxes and not cast(ActorCutMix.Config, config).detector_weights:
+            return super(NeedsFiles, cls).unsupported(config, task)
+        return super().unsupported(config, task)
+
+    def recipe(self) -> Recipe:
+        """The usual views, and where persons are in the weak one."""
+        usual = super().recipe()
+        weak = replace(usual.unlabeled["weak"], persons=True)
+        return Recipe(labeled=usual.labeled, unlabeled={**usual.unlabeled, "weak": weak})
+
     def load_inputs(self, build_backbone: BuildBackbone) -> None:
-        """The detector."""
+        """The detector, unless the data set's boxes are used."""
         config = self.config
+        if not config.detector_weights:
+            self.persons = None
+            return
         self.persons = load_person_detector(
             config.detector, config.detector_weights, config.person_score, config.detect_every
         )
@@ -144,7 +165,8 @@ class ActorCutMix(NeedsFiles):
         weak, strong = batch.unlabeled["weak"][0], self.perturb(batch.unlabeled["strong"][0], draws)
         if draws.beta(1, 1, "cutmix") >= self.config.cutmix_probability:  # Beta(1, 1) is uniform
             return (strong,), torch.ones_like(strong[:, 0, 0, 0, 0])
-        view, area = actor_cutmix(weak, strong, self.persons(weak))
+        persons = batch.persons["weak"][0] if self.persons is None else self.persons(weak)
+        view, area = actor_cutmix(weak, strong, persons)
         return (view,), label_share(area)
 
     def step(self, batch: Batch, progress: Progress) -> Step:

@@ -155,6 +155,10 @@ class Method(nn.Module):
 
     name: ClassVar[str]
     source: ClassVar[Source]
+    separable: ClassVar[bool] = False
+    """Whether its losses are means of terms of single clips that depend on no other clip, so that accumulated
+    micro-batches make the step of the whole batch (batch normalization and dropout aside, which belong to the
+    net).  `check-method` proves it."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -188,6 +192,11 @@ class Method(nn.Module):
     def unused(cls, config: Config) -> frozenset[str]:
         """Fields that have no effect under this config, so that tuning does not waste its search on them."""
         return frozenset()
+
+    @classmethod
+    def separable_with(cls, config: Config) -> bool:
+        """Whether it is `separable` under this config too."""
+        return cls.separable
 
     def __init__(self, config: Config, task: TaskInfo, build_backbone: BuildBackbone) -> None:
         super().__init__()

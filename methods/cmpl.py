@@ -43,6 +43,7 @@ class CMPL(Method):
         2022,
         "https://arxiv.org/abs/2112.09690",
     )
+    separable = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Method.Config):

@@ -74,8 +74,26 @@ def build(config: type[C], values: Mapping[str, Any], where: str) -> C:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"][0].lower() + first["msg"][1:]
+        message = allowed(config, field) if first["type"] in _OUT_OF_RANGE else ""
+        message = message or first["msg"][0].lower() + first["msg"][1:]
         raise UserError(f"{where}: config field '{field}' is {first['input']!r}, but {message}.") from None
+
+
+_OUT_OF_RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
+
+
+def allowed(config: type[Any], field: str) -> str:
+    """The whole range of a field in words, as in "it must be at least 0 and below 1"; "" without one."""
+    hint = get_type_hints(config, include_extras=True).get(field)
+    marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    words = [("gt", "above"), ("ge", "at least"), ("le", "at most"), ("lt", "below")]
+    bounds = [
+        f"{word} {bound:g}" if math.isfinite(bound) else "finite"
+        for name, word in words
+        for bound in (getattr(mark, name, None) for mark in marks)
+        if bound is not None
+    ]
+    return f"it must be {' and '.join(bounds)}" if bounds else ""
 
 
 def tuning_ranges(config: type[Any]) -> dict[str, Choices | Span]:

@@ -104,6 +104,7 @@ class Dash(FixMatch):
         2021,
         "https://arxiv.org/abs/2109.00650",
     )
+    separable = False  # the threshold starts from the labeled losses of the batches before
 
     @dataclass(frozen=True, kw_only=True)
     class Config(FixMatch.Config):

@@ -1,40 +1,15 @@
-"""FixMatch: pseudo-labels from a weak view, kept above a threshold, train the strong view.
-
-Its relatives (FlexMatch, FreeMatch, SoftMatch, Dash, UDA, SequenceMatch) run the step that is written here
-and replace one part of it each, never the order of the whole.
-"""
+"""FixMatch: pseudo-labels from a weak view, kept above a threshold, train the strong view."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
 
-import torch
-from torch import Tensor
-
-from datasets.types import Batch, Clip, TaskInfo
-from methods import losses
-from methods.alignment import UniformAlignment
-from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
-from methods.config import Choices, Decay, Probability, Weight
+from methods.base import Source
 from methods.thresholding import FixedThreshold, Thresholding
+from methods.weak_strong import WeakStrong
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a step knows of its unlabeled clips.
-
-    `probs` (U, C) of the weak view and `weight` (U,), both without gradient; `logits` (U, C) per view of
-    the student, with gradient.
-    """
-
-    probs: Tensor
-    weight: Tensor
-    logits: Mapping[str, Tensor]
-
-
-class FixMatch(Method):
+class FixMatch(WeakStrong):
     """L = L_s + λ_u mean_U 1[max p_w ≥ τ] H(argmax p_w, z_s).
 
     The defaults are the paper's: pseudo-labels from the student, no alignment.  `pseudo_labels: teacher`
@@ -49,62 +24,14 @@ class FixMatch(Method):
         2020,
         "https://arxiv.org/abs/2001.07685",
     )
-    student_views: ClassVar[tuple[str, ...]] = ("strong",)
-    """Unlabeled views that the student learns from, in one forward pass with the labeled clips."""
+    separable = True
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Method.Config):
+    class Config(WeakStrong.Config):
         """λ_u = 1 and τ = 0.95 are the paper's (section 2.2); the rest are options of this harness."""
-
-        threshold: Annotated[Probability, Choices((0.7, 0.8, 0.9, 0.95))] = 0.95
-        unlabeled_weight: Annotated[Weight, Choices((0.5, 1.0, 2.0))] = 1.0
-        pseudo_labels: Literal["student", "teacher"] = "student"
-        alignment: Literal["none", "weight", "label"] = "none"
-        alignment_momentum: Decay = 0.999
 
     config: Config
 
-    def __init__(self, config: Config, task: TaskInfo, build_backbone: BuildBackbone) -> None:
-        super().__init__(config, task, build_backbone)
-        self.thresholding = self.build_thresholding()
-        self.aligned = UniformAlignment(task.classes, config.alignment_momentum)
-
     def build_thresholding(self) -> Thresholding:
-        """The rule that weighs pseudo-labels; its descendants differ from FixMatch by this alone."""
+        """One threshold; FlexMatch, FreeMatch, SoftMatch and Dash differ from FixMatch by theirs."""
         return FixedThreshold(self.config.threshold)
-
-    @torch.no_grad()
-    def guess(self, weak: Clip) -> Tensor:
-        """(U, C) probabilities of the weak view."""
-        model = self.teacher if self.config.pseudo_labels == "teacher" else self.student
-        return losses.probabilities(model(weak))
-
-    def target(self, probs: Tensor) -> Tensor:
-        """What the strong view learns: (U,) labels; in relatives also a (U, C) distribution."""
-        return probs.argmax(1)
-
-    def further_losses(self, seen: Seen) -> dict[str, Tensor]:
-        """The terms that a relative adds, by name, already weighted."""
-        return {}
-
-    def step(self, batch: Batch, progress: Progress) -> Step:
-        """One pass without gradient of the weak view, one of all that the student learns from."""
-        probs = self.guess(batch.unlabeled["weak"])
-        views = [batch.unlabeled[name] for name in self.student_views]
-        labeled, *others = joint(self.student, batch.labeled["labeled"], *views)
-        logits = dict(zip(self.student_views, others, strict=True))
-        supervised = self.supervised_loss(labeled, batch, progress)  # first: Dash learns its scale from it
-
-        aligned = probs if self.config.alignment == "none" else self.aligned(probs)
-        target = self.target(aligned if self.config.alignment == "label" else probs)
-        weight = self.thresholding(aligned, batch.unlabeled_index)
-        unsupervised = losses.pseudo_label(logits["strong"], target, weight)
-        return Step(
-            {
-                "supervised": supervised,
-                "unsupervised": self.config.unlabeled_weight * unsupervised,
-                **self.further_losses(Seen(probs, weight, logits)),
-            },
-            pseudo_label=target,
-            weight=weight,
-        )

@@ -78,6 +78,7 @@ class FlexMatch(FixMatch):
         2021,
         "https://arxiv.org/abs/2110.08263",
     )
+    separable = False  # a batch is judged by thresholds that the one before has moved
 
     @dataclass(frozen=True, kw_only=True)
     class Config(FixMatch.Config):

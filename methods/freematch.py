@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from methods import losses
 from methods.base import Source
 from methods.config import Choices, Decay, Probability, Weight
-from methods.fixmatch import FixMatch, Seen
+from methods.fixmatch import FixMatch
 from methods.thresholding import Thresholding
+from methods.weak_strong import Seen
 
 QUANTILE = 0.8
 """Of the confidence in a batch, where it replaces the mean (an option of the release)."""
@@ -99,6 +100,7 @@ class FreeMatch(FixMatch):
         2023,
         "https://arxiv.org/abs/2205.07246",
     )
+    separable = False  # the thresholds follow every batch before they judge it
 
     @dataclass(frozen=True, kw_only=True)
     class Config(FixMatch.Config):

@@ -9,6 +9,7 @@ import torch
 
 from datasets.types import Batch, Recipe, View
 from methods import losses, ramps
+from methods.agreement import agreement
 from methods.base import Method, Progress, Source, Step, joint
 from methods.config import Choices, Decay, Share, Weight
 
@@ -27,6 +28,7 @@ class MeanTeacher(Method):
         2017,
         "https://arxiv.org/abs/1703.01780",
     )
+    separable = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Method.Config):
@@ -60,12 +62,5 @@ class MeanTeacher(Method):
             target = losses.probabilities(self.teacher(batch.unlabeled["weak"]))
         second = batch.unlabeled["weak2" if self.config.student_view == "weak" else "strong"]
         labeled, student = joint(self.student, batch.labeled["labeled"], second)
-        weight = self.config.unlabeled_weight * ramps.linear(progress.semi_fraction, self.config.ramp)
-        return Step(
-            {
-                "supervised": losses.supervised(labeled, batch.label),
-                "unsupervised": weight * losses.consistency(student, target),
-            },
-            pseudo_label=target.argmax(1),
-            weight=torch.ones_like(target[:, 0]),
-        )
+        factor = self.config.unlabeled_weight * ramps.linear(progress.semi_fraction, self.config.ramp)
+        return agreement(batch, labeled, student, target, factor)

@@ -43,6 +43,7 @@ class MvPL(Method):
         2021,
         "https://arxiv.org/abs/2104.00682",
     )
+    separable = True
     inputs = (
         ExtraInput(
             "flow_weights",

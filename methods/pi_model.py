@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import torch
-
 from datasets.types import Batch, Recipe
 from methods import losses, ramps, recipes
+from methods.agreement import agreement
 from methods.base import Method, Progress, Source, Step, joint
 from methods.config import Choices, Share, Weight
 
@@ -30,6 +29,7 @@ class PiModel(Method):
     source = Source(
         "Temporal Ensembling for Semi-Supervised Learning", "ICLR", 2017, "https://arxiv.org/abs/1610.02242"
     )
+    separable = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Method.Config):
@@ -52,13 +52,5 @@ class PiModel(Method):
         target = losses.probabilities(first)
         if config.gradient == "second":
             target = target.detach()
-        weight = config.unlabeled_weight * ramps.sigmoid(progress.semi_fraction, config.ramp)
-        label = target.detach().argmax(1)
-        return Step(
-            {
-                "supervised": losses.supervised(labeled, batch.label),
-                "unsupervised": weight * losses.consistency(second, target),
-            },
-            pseudo_label=label,
-            weight=torch.ones_like(label, dtype=target.dtype),
-        )
+        factor = config.unlabeled_weight * ramps.sigmoid(progress.semi_fraction, config.ramp)
+        return agreement(batch, labeled, second, target, factor)

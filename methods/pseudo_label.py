@@ -43,6 +43,7 @@ class PseudoLabel(Method):
         2013,
         "https://www.kaggle.com/blobs/download/forum-message-attachment-files/746/pseudo_label_final.pdf",
     )
+    separable = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Method.Config):

@@ -12,9 +12,9 @@ from datasets.types import Recipe, View
 from methods import losses
 from methods.base import Source
 from methods.config import Choices, Positive
-from methods.fixmatch import Seen
 from methods.flexmatch import FlexMatch
 from methods.sharpening import sharpen
+from methods.weak_strong import Seen
 
 
 def divergence(target: Tensor, logits: Tensor, weight: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ class SoftMatch(FixMatch):
         2023,
         "https://arxiv.org/abs/2301.10921",
     )
+    separable = False  # mean and variance of the confidence are those of batches
 
     @dataclass(frozen=True, kw_only=True)
     class Config(FixMatch.Config):

@@ -14,6 +14,7 @@ class Supervised(Method):
 
     name = "supervised"
     source = Source("Supervised-only baseline", "-", 2020, "https://arxiv.org/abs/2001.07685")
+    separable = True
 
     @classmethod
     def unused(cls, config: Method.Config) -> frozenset[str]:

@@ -9,6 +9,7 @@ import torch
 
 from datasets.types import Batch, Recipe, TaskInfo
 from methods import losses, ramps, recipes
+from methods.agreement import agreement
 from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
 from methods.config import Choices, Decay, Share, Weight
 from methods.prediction_memory import PredictionMemory
@@ -52,12 +53,5 @@ class TemporalEnsembling(Method):
         past, seen = self.memory.targets(batch.unlabeled_index)
         target = torch.where(seen[:, None], past.to(now.dtype), now)  # at a first visit: no difference
         self.memory.add(batch.unlabeled_index, now)
-        weight = self.config.unlabeled_weight * ramps.sigmoid(progress.semi_fraction, self.config.ramp)
-        return Step(
-            {
-                "supervised": losses.supervised(labeled, batch.label),
-                "unsupervised": weight * losses.consistency(weak, target),
-            },
-            pseudo_label=target.argmax(1),
-            weight=seen.to(now.dtype),
-        )
+        factor = self.config.unlabeled_weight * ramps.sigmoid(progress.semi_fraction, self.config.ramp)
+        return agreement(batch, labeled, weak, target, factor, counted=seen)

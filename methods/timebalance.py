@@ -67,6 +67,7 @@ class TimeBalance(NeedsFiles):
         2023,
         "https://arxiv.org/abs/2303.16268",
     )
+    separable = True
     inputs = (
         ExtraInput("invariant", "a frozen teacher pre-trained to be invariant to time", _HOW),
         ExtraInput("distinctive", "a frozen teacher pre-trained to tell times apart", _HOW),

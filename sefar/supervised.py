@@ -14,6 +14,7 @@ class SeFARSupervised(SeFAR):
     """L = mean cross-entropy of dual-level elements through the fusion head; no unlabeled clip is seen."""
 
     name = "sefar_supervised"
+    separable = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(SeFAR.Config):

@@ -17,7 +17,7 @@ from datasets.errors import UserError
 
 _SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 _CLASSIFIER = ("head.", "fc_norm.", "pre_logits.", "head_dist.", "dist_token")
-_WAY_ON = "give the file of a ViT state dict (.pth or .safetensors), or 'random'"
+_WAY_ON = "give the file of a ViT state dict (.pth or .safetensors), or go on with --init random"
 
 
 class StartsAsImageNet(Protocol):

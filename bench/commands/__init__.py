@@ -17,6 +17,7 @@ from bench.commands import (
     report,
     reproduce,
     run,
+    status,
     trial,
     tune,
 )
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("plan")(run.plan)
+app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("trial")(trial.trial)

@@ -68,7 +68,7 @@ def build(
             count = workers or available_cpus()
             _announce(name, storage, len(lacking), estimate(lacking, storage), count, cache_home())
             ClipCache.open(clips, *given, workers=count, form=storage.form)
-    opened = ClipCache.open(clips, *given, form=storage.form)
+    opened = ClipCache.open(clips, *given, form=storage.form, progress=False)
     print(
         f"{name}: {len(clips) - len(opened.errors)} of {len(clips)} clips are in "
         f"{cache_home() / storage.folder}"

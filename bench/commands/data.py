@@ -14,6 +14,12 @@ from bench.commands import audit, cache, options, splits
 app = typer.Typer(help="Add, list, remove, verify, audit, split and cache data sets.", no_args_is_help=True)
 SHOWN = 20
 """Findings that `verify` prints; all of them are in the manifest."""
+CURES = {
+    "missing": "fetch it, or take it out of the lists",
+    "undecodable": "mend it or fetch it again, or take it out of the lists",
+    "flawed": "it is used as it is",
+}
+"""What to do about each kind of finding, where its reason does not say it."""
 
 
 app.add_typer(splits.app, name="splits")
@@ -50,6 +56,10 @@ def add(
     classes: Annotated[
         Path | None, typer.Option("--classes", help="Class names, one a line, where labels are numbers.")
     ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option("--boxes", help="Where persons are (for lists): JSON lines, see docs/data.md."),
+    ] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="A left-right mirrored clip keeps its label (for lists).")
     ] = False,
@@ -73,10 +83,10 @@ def add(
                 f"give '{name}' either with --videos and --annotations (a public data set) or with --train, "
                 "--test and --root (your own lists)."
             )
-        catalog.add(name, train, test, root, unlabeled, validation, classes, mirror)
+        catalog.add(name, train, test, root, unlabeled, validation, classes, boxes, mirror)
     else:
         lists = {"--train": train, "--test": test, "--root": root, "--unlabeled": unlabeled}
-        lists |= {"--validation": validation, "--classes": classes}
+        lists |= {"--validation": validation, "--classes": classes, "--boxes": boxes}
         if wrong := [option for option, path in lists.items() if path is not None]:
             raise UserError(
                 f"{wrong[0]} is for your own lists; leave it out with --videos and --annotations."
@@ -195,7 +205,8 @@ def verify(
 
     found = check(plugins.dataset(name), workers or available_cpus(), decoder=decoder or DEFAULT)
     for finding in found.findings[:SHOWN]:
-        print(f"{finding.kind}: {finding.key}: {finding.reason}")
+        cure = "" if "; " in finding.reason else f"; {CURES[finding.kind]}"
+        print(f"{finding.kind}: {finding.key}: {finding.reason}{cure}")
     if len(found.findings) > SHOWN:
         print(f"and {len(found.findings) - SHOWN} more")
     kinds = Counter(finding.kind for finding in found.findings)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # PyTorch is loaded only by the commands that need it
 
 T = TypeVar("T")
 
-app = typer.Typer(help="List methods, data sets, suites, backbones.", no_args_is_help=True)
+app = typer.Typer(help="List methods, data sets, suites, backbones, costs of steps.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -43,6 +43,32 @@ def methods(as_json: AsJson = False, plugin: options.Plugins = None) -> int:
 
     listing = method_listing.listing(plugins.methods().names(), plugins.method_class)
     print(json.dumps(listing, indent=1) if as_json else method_listing.as_text(listing))
+    return 0
+
+
+@app.command()
+def costs(
+    suite: options.Suite = "fine_grained",
+    embedded: options.Embedded = False,
+    as_json: AsJson = False,
+    plugin: options.Plugins = None,
+) -> int:
+    """What a training step of each entry of a suite costs: frames decoded, clips, operations.
+
+    Counted on the suite's own clips with its batch sizes, before any run.
+
+    Example: python -m bench ls costs --suite classic
+    """
+    from bench.suite import load_suite
+
+    loaded = load_suite(suite)
+    options.load_plugins(plugin)
+    from bench import step_costs
+    from bench.agenda import make_agenda
+
+    chosen = options.choice(None, None, None, False, None, False, embedded, None)
+    found = list(step_costs.of_trials(make_agenda(loaded, chosen).trials))
+    print(json.dumps(step_costs.as_rows(found), indent=1) if as_json else step_costs.as_text(found))
     return 0
 
 

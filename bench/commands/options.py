@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -89,7 +90,17 @@ GpusPerTrial = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option("--address", help="A running Ray cluster, or 'auto'; --out must be a shared folder."),
+    typer.Option(
+        "--address", help="A running Ray cluster, HOST:PORT or 'auto'; needs --storage or a shared --out."
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Keep results and checkpoints there too: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, ...",
+        metavar="URI",
+    ),
 ]
 Cache = Annotated[
     Path | None,
@@ -119,6 +130,35 @@ TrialTimeout = Annotated[
     float | None,
     typer.Option("--trial-timeout", min=1, help="Seconds that one attempt of a trial may take.", metavar="S"),
 ]
+MaxHours = Annotated[
+    float | None,
+    typer.Option(
+        "--max-hours",
+        min=0.0,
+        help="Hours from now on, after which trials that run write a checkpoint and stop (status 4).",
+        metavar="H",
+    ),
+]
+FailFast = Annotated[
+    bool, typer.Option("--fail-fast", help="Stop at the first failed trial; the others keep checkpoints.")
+]
+CheckpointSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--checkpoint-seconds",
+        min=0.0,
+        help="Time between checkpoints of a running trial; default: 300. Less for machines that may vanish.",
+        metavar="S",
+    ),
+]
+Mlflow = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow",
+        help="Also send finished trials to MLflow: the URI of its server, or file:DIR.",
+        metavar="URI",
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that works here already.")]
 Init = Annotated[
     str | None,
@@ -128,6 +168,9 @@ Init = Annotated[
 ]
 KeepWeights = Annotated[
     bool, typer.Option("--keep-weights", help="Keep each evaluated model, for `bench features`.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try the trials again that failed in an earlier run.")
 ]
 StaleTrials = Annotated[
     Stale | None,
@@ -196,6 +239,11 @@ def use_cache(folder: Path | None, gib: float | None) -> None:
         os.environ[HOME] = str(folder) if str(folder).startswith(("~", "$")) else str(folder.absolute())
     if gib is not None:
         os.environ[LIMIT] = repr(gib)
+
+
+def deadline(hours: float | None) -> float | None:
+    """When `--max-hours` are over, by `time.monotonic()`."""
+    return None if hours is None else time.monotonic() + hours * 3600
 
 
 def load_plugins(files: list[str] | None) -> None:

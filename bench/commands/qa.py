@@ -95,12 +95,14 @@ def _by_language_model(
         raise UserError(
             "--model needs --train-questions FILE to train a projector, or a trained --projector FILE."
         )
+    if lessons is not None:
+        _refuse_shared(found, asked, lessons)
     model = language_model.LanguageModel(folder)
     if lessons is None:
         assert projector_file is not None
         projector = language_model.load_projector(projector_file, x.shape[1], model)
     else:
-        projector = _trained(model, x, found, asked, lessons, epochs, seed)
+        projector = _trained(model, x, found, lessons, epochs, seed)
         if projector_file is not None:
             language_model.save_projector(projector, projector_file)
     return answers.marked(
@@ -108,20 +110,7 @@ def _by_language_model(
     )
 
 
-def _trained(
-    model: LanguageModel,
-    x: object,
-    found: Features,
-    asked: list[Question],
-    lessons: list[Question],
-    epochs: int,
-    seed: int,
-) -> Projector:
-    import torch
-
-    from bench import language_model
-    from bench import questions as reader
-
+def _refuse_shared(found: Features, asked: list[Question], lessons: list[Question]) -> None:
     index = found.index
     held_out = {each.clip for each in asked} | set(index.loc[index["role"] == "test", "clip"])
     shared = held_out & {each.clip for each in lessons}
@@ -129,6 +118,16 @@ def _trained(
         raise UserError(
             f"--train-questions asks of '{min(shared)}', a clip that is tested on; train on other clips."
         )
+
+
+def _trained(
+    model: LanguageModel, x: object, found: Features, lessons: list[Question], epochs: int, seed: int
+) -> Projector:
+    import torch
+
+    from bench import language_model
+    from bench import questions as reader
+
     rows = torch.tensor(reader.rows_of(lessons, found))
     settings = language_model.Training(epochs=epochs, seed=seed)
     return language_model.train(model, torch.as_tensor(x)[rows], lessons, settings)

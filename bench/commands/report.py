@@ -16,6 +16,7 @@ FORMATS = ("md", "html", "latex", "csv", "json")
 def report(
     suite: options.Suite = "fine_grained",
     out: options.Out = Path("runs"),
+    storage: options.Storage = None,
     to: options.To = None,
     formats: Annotated[
         str, typer.Option("--format", help=f"Any of {', '.join(FORMATS)}.", metavar="A,B")
@@ -29,7 +30,8 @@ def report(
     """Render the leaderboard of what is done.
 
     Goes to RUNS/SUITE/report; for the suite fine_grained in the default folder to reports/, if the run has
-    all cells and entries of a plain one and no data beside them.
+    all cells and entries of a plain one and no data beside them. With --storage, what is new there is brought
+    into the folder of runs first.
 
     Example: python -m bench report --suite fine_grained --format md,csv
     """
@@ -41,10 +43,15 @@ def report(
     from bench import runner
     from bench.render.report import write_report
     from bench.store import RunFolder
+    from bench.stored_run import StoredRun
     from bench.suite import load_suite
 
     loaded = load_suite(suite)
     run = RunFolder(out / loaded.suite.name)
+    stored = StoredRun.at(storage, run)
+    if stored is not None:
+        stored.pull_plan()
+        stored.pull()
     loaded = runner.with_earlier_methods(loaded, run)
     folder = runner.report_folder(loaded, out, to, run)
     print(f"report: {write_report(loaded, run, folder, chosen, results)}")

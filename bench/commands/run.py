@@ -26,10 +26,15 @@ def run(
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
     address: options.Address = None,
+    storage: options.Storage = None,
     cache: options.Cache = None,
     cache_gib: options.CacheGib = None,
     max_retries: options.MaxRetries = 2,
     trial_timeout: options.TrialTimeout = None,
+    max_hours: options.MaxHours = None,
+    fail_fast: options.FailFast = False,
+    checkpoint_seconds: options.CheckpointSeconds = None,
+    mlflow: options.Mlflow = None,
     wait: options.Wait = False,
     init: options.Init = None,
     keep_weights: options.KeepWeights = False,
@@ -38,9 +43,7 @@ def run(
         bool, typer.Option("--yes", help="Also run what needs a GPU on a machine without one.")
     ] = False,
     stale: options.StaleTrials = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try the trials again that failed in an earlier run.")
-    ] = False,
+    retry_failed: options.RetryFailed = False,
     accept_leak: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,12 +85,17 @@ def run(
                 address=address,
                 max_retries=max_retries,
                 trial_timeout=trial_timeout,
+                checkpoint_seconds=checkpoint_seconds,
                 keep_weights=keep_weights,
+                deadline=options.deadline(max_hours),
+                fail_fast=fail_fast,
+                storage=storage,
             ),
             yes=yes,
             stale=None if stale is None else stale.value,
             retry_failed=retry_failed,
             wait=wait,
+            mlflow=mlflow,
         ),
     )
 
@@ -100,6 +108,7 @@ def plan(
     full: options.Full = False,
     embedded: options.Embedded = False,
     out: options.Out = Path("runs"),
+    storage: options.Storage = None,
     limit_steps: options.LimitSteps = None,
     allow_empty_classes: options.AllowEmptyClasses = False,
     init: options.Init = None,
@@ -109,12 +118,23 @@ def plan(
         Path | None,
         typer.Option("--specs", help="Write every trial's specification as DIR/ID.json, and their splits."),
     ] = None,
+    stale: options.StaleTrials = None,
+    retry_failed: options.RetryFailed = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            help="Write the trials to do, numbered, and a Slurm array script into this new folder.",
+            metavar="DIR",
+        ),
+    ] = None,
 ) -> int:
     """Show what a run would do: every trial, whether it is done, stale, failed or missing, and what it costs.
 
-    Time and disk are learned from trials that this machine has done; the basis is named.
+    Time and disk are learned from trials that this machine has done; the basis is named. With --export the
+    run folder gets the plan, so that `report` finds what the jobs finish.
 
-    Example: python -m bench plan --suite fine_grained --seeds 0-9
+    Example: python -m bench plan --suite fine_grained --seeds 0-9 --export jobs
     """
     from bench.suite import load_suite
 
@@ -129,14 +149,18 @@ def plan(
     from bench.schedule import available_cpus
     from bench.split_folder import keep_splits
     from bench.store import write_json
+    from bench.stored_run import StoredRun
 
     chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded, decoder)
     loaded = extended(starting_from(loaded, init), chosen.methods or ())
+    folder = runner.run_folder(loaded, out, chosen)
+    runner.refuse_other_schema(folder)
+    stored = StoredRun.at(storage, folder)
+    if stored is not None:
+        stored.pull()
     agenda = make_agenda(loaded, chosen)
     runner.announce(agenda)
-    run = runner.run_folder(loaded, out, chosen)
-    runner.refuse_other_schema(run)
-    states = survey(agenda.trials, run)
+    states = survey(agenda.trials, folder)
     for trial in agenda.trials:
         print(f"{trial.spec.id} {states[trial.spec.id]:7} {trial.line}")
         if specs is not None:
@@ -147,9 +171,16 @@ def plan(
         f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
     ]
     print(f"{len(states)} trials: {', '.join(counts)}")
-    todo = [trial for trial in agenda.trials if states[trial.spec.id] == "missing"]
+    wanted = {"missing", "stale" if stale == options.Stale.redo else "", "failed" if retry_failed else ""}
+    todo = [trial for trial in agenda.trials if states[trial.spec.id] in wanted]
     if todo:
         past = past_trials(out)
         for line in forecast_lines(forecast(todo, past, available_cpus(), torch.cuda.device_count())):
             print(line)
+    if export is not None:
+        from bench.array_job import export_trials
+        from bench.export import Destination
+
+        to = Destination(out, None if stored is None else stored.storage.uri, tuple(plugin or ()))
+        export_trials(loaded, agenda, todo, stored or folder, to, export)
     return 0

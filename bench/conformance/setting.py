@@ -138,23 +138,24 @@ class Setting:
             device=torch.device("cpu"),
         )
 
-    def progress(self, step: int) -> Progress:
-        """A place in the short training."""
-        draws = Draws(self.seed, step)
+    def progress(self, step: int, micro: int | None = None) -> Progress:
+        """A place in the short training; `micro` counts micro-batches where a step has several."""
+        draws = Draws(self.seed, step if micro is None else micro)
         return Progress(step=step, total_steps=STEPS, warmup_steps=self.warmup, draws=draws)
 
-    def step(self, step: int, batch: Batch | None = None) -> Step:
-        """Losses of a step, in training mode."""
-        torch.manual_seed(derive(self.seed, f"torch/{step}") >> 1)
+    def step(self, step: int, batch: Batch | None = None, micro: int | None = None) -> Step:
+        """Losses of a step (or of its micro-batch), in training mode."""
+        place = step if micro is None else micro
+        torch.manual_seed(derive(self.seed, f"torch/{place}") >> 1)
         self.method.train()
         self.method.teacher.eval()
-        shown = batch or self.loader.batch(step)  # clips are made in float32, as in training
+        shown = batch or self.loader.batch(place)  # clips are made in float32, as in training
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            return self.method.step(shown, self.progress(step))
+            return self.method.step(shown, self.progress(step, micro))
 
-    def train(self, first: int, last: int) -> list[dict[str, float]]:
+    def train(self, first: int, last: int, lr: float = 0.05) -> list[dict[str, float]]:
         """Plain gradient descent from step `first` to before `last`; the losses of each step."""
-        optimizer = torch.optim.SGD(self.method.student.parameters(), lr=0.05)
+        optimizer = torch.optim.SGD(self.method.student.parameters(), lr=lr)
         history = []
         for step in range(first, last):
             made = self.step(step)

@@ -6,6 +6,7 @@ tested.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -60,6 +61,27 @@ class Details:
         clips = self.confusion.sum(1)
         with np.errstate(invalid="ignore"):
             return np.asarray(np.diagonal(self.confusion) / clips, dtype=np.float64)
+
+
+def loss_range(curves: Sequence[Curve], decades: int = 4) -> tuple[float, float]:
+    """Powers of ten around the means and highest values of losses, at most so many of them.
+
+    The lowest values are left out: one seed whose loss comes near 0 would squeeze all others.
+    """
+    highest = max((float(curve.high.max()) for curve in curves), default=0.0)
+    means = np.concatenate([curve.mean for curve in curves]) if curves else np.zeros(0)
+    lowest = float(means[means > 0].min()) if (means > 0).any() else highest
+    if highest <= 0:
+        return 0.1, 1.0
+    top = math.ceil(math.log10(highest) - 1e-9)
+    bottom = min(max(math.floor(math.log10(lowest) + 1e-9), top - decades), top - 1)
+    return 10.0**bottom, 10.0**top
+
+
+def decades(low: float, high: float) -> list[float]:
+    """The powers of ten from `low` to `high`, both of which are such."""
+    first, last = (round(math.log10(end)) for end in (low, high))
+    return [float(f"1e{power}") for power in range(first, last + 1)]
 
 
 def details(board: Board) -> dict[str, Details]:

@@ -6,6 +6,7 @@ from bench.new_datasets import NewDatasets, RankComparison
 from bench.render.tables import Table
 from bench.render.words import (
     NONE,
+    cell_name,
     count,
     difference,
     interval,
@@ -17,6 +18,7 @@ from bench.render.words import (
     ranges,
     signed,
 )
+from bench.stats.sign_flips import DRAWN, SEED
 from bench.stats.signed_rank import LEAST_DATASETS
 from bench.summary import Summary, SummaryRow
 
@@ -83,11 +85,21 @@ def sentences(summary: Summary) -> list[str]:
     said = [_verdict(summary)]
     seeds = listing([f"{ranges(found)} on {data}" for data, found in summary.seeds.items()])
     said.append(
-        f"Over {listing(list(summary.cells))}, label budgets averaged inside a block; seeds {seeds}. Data "
-        "sets weigh equally. The claim is about these data sets with new seeds and clips. Sign flips: the "
-        "same blocks (data set and seed) without assuming a normal distribution, not adjusted."
+        f"Over {listing([cell_name(cell) for cell in summary.cells])}: a data set's label budgets are "
+        f"averaged within each seed, and data sets weigh equally. Seeds {seeds}. The claim is about these "
+        "data sets with new seeds and clips. Sign flips compare the same blocks (data set and seed) without "
+        f"assuming a normal distribution{_drawn(summary)}; their p is not adjusted."
     )
     return [*said, *_unranked(summary), *new(summary)]
+
+
+def _drawn(summary: Summary) -> str:
+    """How the sign flips were resampled."""
+    flips = [row.flips for row in summary.ranked if row.flips is not None]
+    if not flips:
+        return ""
+    exact = all(each.exact for each in flips)
+    return " (all flips enumerated)" if exact else f" ({DRAWN:,} flips drawn with seed {SEED})"
 
 
 def _verdict(summary: Summary) -> str:
@@ -110,9 +122,14 @@ def _against(row: SummaryRow) -> str:
 
 
 def _unranked(summary: Summary) -> list[str]:
+    """Entries that no row has, those that lack the same cells in one sentence."""
+    by_cells: dict[tuple[str, ...], list[str]] = {}
+    for label, cells in summary.unranked.items():
+        by_cells.setdefault(tuple(cells), []).append(name(label))
     return [
-        f"{name(label)} is not ranked: it lacks finished seeds on {listing(list(cells))}."
-        for label, cells in summary.unranked.items()
+        f"Not ranked, for lack of finished seeds on {listing([cell_name(cell) for cell in cells])}: "
+        f"{listing(labels)}."
+        for cells, labels in by_cells.items()
     ]
 
 

@@ -9,7 +9,7 @@ from bench.suite import Suite
 # The color-blind safe palette of seaborn ("colorblind", after Wong, Nature Methods 2011) without its gray
 # and its light yellow and pink, which vanish as dots on white.
 COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#56b4e9", "#7f3c8d")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+MARKERS = ("s", "D", "^", "v", "P", "X", "p", "<", "*", ">", "h")  # the baseline alone is a circle
 BASELINE, APART = "#222222", "#8a8a8a"
 
 
@@ -19,6 +19,8 @@ class Look:
 
     color: str
     marker: str
+    dash: str = ""
+    """Lengths of dashes and gaps of its curves on the HTML page: bounds and references share one gray."""
 
 
 def looks(suite: Suite) -> dict[str, Look]:
@@ -37,6 +39,8 @@ def looks(suite: Suite) -> dict[str, Look]:
                 color, marker = COLORS[competitors % len(COLORS)], MARKERS[competitors % len(MARKERS)]
                 found[entry.label] = Look(color, marker)
                 competitors += 1
+            elif entry.role == "baseline":
+                found[entry.label] = Look(BASELINE, "o")
             else:
-                found[entry.label] = Look(BASELINE if entry.role == "baseline" else APART, "o")
+                found[entry.label] = Look(APART, "o", "7 3" if entry.role == "bound" else "2 3")
     return found

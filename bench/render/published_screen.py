@@ -48,23 +48,45 @@ def _cell(cell: PublishedCell, found: Beside) -> list[RenderableType]:
 def _protocol(protocol: tuple[str, ...], lines: Sequence[Line]) -> RenderableType:
     backbone, kind, started, frames, epochs = protocol
     start = {"yes": "ImageNet weights", "no": "no ImageNet weights"}.get(started, "initialisation not stated")
-    length = f"{frames or '?'} frames, {epochs or '?'} epochs, input {kind}"
+    length = f"{frames or '?'} frames, {epochs or '?'} epochs, {INPUTS.get(kind, kind)}"
+    measured = any(line.measured is not None for line in lines)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in (
-        "method",
-        "published %",
-        "measured % (95 %)",
-        "entry",
-        "difference",
-        "verdict",
-        "table",
-        "notes",
-    ):
-        numeric = "%" in header or header == "difference"
-        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
+    for i, header in enumerate(COLUMNS):
+        if measured or i not in OF_MEASURED:
+            numeric = "%" in header or header == "difference"
+            table.add_column(
+                header,
+                justify="right" if numeric else "left",
+                overflow="fold",
+                no_wrap=header in ("table", "notes"),
+                min_width=12 if header == "method" else None,
+            )
     for line in lines:
-        table.add_row(*map(Text, _cells(line)))
-    return Group(Text(f"{backbone}, {start}, {length}"), table)
+        cells = _cells(line)
+        table.add_row(*(Text(cell) for i, cell in enumerate(cells) if measured or i not in OF_MEASURED))
+    said = "" if measured else ": nothing measured yet"
+    return Group(Text(f"{backbone}, {start}, {length}{said}"), table)
+
+
+INPUTS = {
+    "V": "input frames",
+    "VG": "input frames and temporal gradients",
+    "VFG": "input frames, optical flow and temporal gradients",
+    "image": "input single images",
+}
+"""What a table's letters stand for; others are shown as they are printed."""
+COLUMNS = (
+    "method",
+    "published %",
+    "measured % (95 %)",
+    "entry",
+    "difference",
+    "verdict",
+    "table",
+    "notes",
+)
+OF_MEASURED = (2, 3, 4, 5)
+"""Columns that say something of measured rows only."""
 
 
 def _cells(line: Line) -> tuple[str, ...]:

@@ -12,9 +12,11 @@ from rich.text import Text
 from bench.compare import HeadToHead, Overview
 from bench.families import EFFECT, MIN_SEEDS
 from bench.gaps import ClipGap
+from bench.mixing import WARNING
 from bench.render.words import (
     NONE,
     budget,
+    chance,
     count,
     interval,
     p_equals,
@@ -24,6 +26,8 @@ from bench.render.words import (
     signed,
 )
 from bench.stats import Estimate
+
+DETECTABLE = "the difference in points that the cell would have shown with a probability of 80 %"
 
 CLASSES = 5
 CLIPS = 4
@@ -42,7 +46,9 @@ def head_to_head(found: HeadToHead, classes: Sequence[str]) -> RenderableType:
         _classes(found, classes),
         _clips(found, classes),
     ]
-    parts += [Text(f"Note: {caution}") for caution in found.cautions]
+    parts += [
+        Text(caution if caution.startswith(WARNING) else f"Note: {caution}") for caution in found.cautions
+    ]
     return Group(*parts)
 
 
@@ -71,7 +77,7 @@ def _numbers(found: HeadToHead) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column()
     table.add_column(overflow="fold")
-    test, (wins, ties, losses) = found.difference, found.record
+    test = found.difference
     tested = len(found.seeds) >= MIN_SEEDS
     videos = f" of {len(set(found.scored.groups)):,} videos" if found.scored.clusters else ""
     rows = [
@@ -87,8 +93,8 @@ def _numbers(found: HeadToHead) -> Table:
             f"{p_value(test.p) if tested else NONE}   two-way paired t of this pair alone"
             + (f", {test.df:.1f} degrees of freedom" if tested and test.df is not None else ""),
         ),
-        ("seeds", f"{ranges(found.seeds)}   {wins} wins, {ties} ties, {losses} losses of {found.a}"),
-        (f"P({found.a} better)", f"{found.superiority:.2f} for a run of each, ties counted half"),
+        ("seeds", f"{ranges(found.seeds)}   {_record(found)}"),
+        (f"P({found.a} better)", f"{chance(found.superiority)} for a run of each, ties counted half"),
         ("test clips", f"{len(found.scored.clips):,}{videos}"),
         (
             "detectable",
@@ -126,8 +132,14 @@ def _more(found: HeadToHead) -> str:
 
 def _seeds(more: int | None) -> str:
     if more is None:
-        return "no number up to 1,000 (more test clips)"
+        return "not with seeds alone (up to 1,000 more; add test clips)"
     return f"about {more} more" if more else "these, or a few more,"
+
+
+def _record(found: HeadToHead) -> str:
+    wins, ties, losses = found.record
+    lost = "1 loss" if losses == 1 else f"{losses:,} losses"
+    return f"{count(wins, 'win')}, {ties:,} tie{'' if ties == 1 else 's'}, {lost} of {found.a}"
 
 
 def _sensitivity(found: HeadToHead) -> list[tuple[str, str]]:
@@ -196,7 +208,16 @@ def overview(found: Overview) -> RenderableType:
     first = found.cells[0]
     title = f"{first.a} against {first.b}: {'top-1' if first.measure == 'top1' else 'mean per class'}"
     table = _table()
-    for header in ("cell", first.a, first.b, "difference (95 %)", "p", "wins/ties/losses", "seeds"):
+    for header in (
+        "cell",
+        first.a,
+        first.b,
+        "difference (95 %)",
+        "p",
+        "wins/ties/losses",
+        "detectable",
+        "seeds",
+    ):
         table.add_column(Text(header), justify="left" if header == "cell" else "right")
     for cell in found.cells:
         test = cell.difference
@@ -208,6 +229,7 @@ def overview(found: Overview) -> RenderableType:
             signed(test.estimate) + (interval(test.low, test.high) if tested else ""),
             p_value(test.p) if tested else NONE,
             "/".join(str(n) for n in cell.record),
+            NONE if cell.detectable is None else percent(cell.detectable),
             str(len(cell.seeds)),
         )
         table.add_row(*map(Text, cells))
@@ -220,6 +242,7 @@ def overview(found: Overview) -> RenderableType:
                 f"{interval(mean.low, mean.high)}, {p_equals(found.overall.p)}. It says nothing about others."
             )
         )
+    parts.append(Text(f"detectable: {DETECTABLE}."))
     parts.append(Text("Each p is of its own cell alone. For classes and clips name one cell, for example:"))
     data, _, labels = first.cell.rpartition("@")
     parts.append(Text(f"  --dataset {data} --fraction {labels}"))

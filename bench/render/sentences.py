@@ -7,14 +7,26 @@ from collections.abc import Sequence
 
 from bench.board import Board, Row
 from bench.families import EFFECT, MIN_SEEDS, Comparison
-from bench.mixing import mixtures
+from bench.mixing import WARNING, mixtures
 from bench.render.words import count, listing, name, p_equals, percent, ranges, signed
 
 POWER = "80 %"
 
 
 def headline(board: Board) -> str:
-    """One or two sentences for the top of the page."""
+    """One or two sentences for the top of the page, and whether its records may not belong together."""
+    mixed = any(text.startswith(WARNING) for text in _mixtures(board))
+    return f"{_finding(board)} {READ_FIRST}" if mixed else _finding(board)
+
+
+READ_FIRST = "Read the warning below its table first: its trials may not belong together."
+
+
+def _mixtures(board: Board) -> list[str]:
+    return mixtures([record for row in board.rows for record in row.records])
+
+
+def _finding(board: Board) -> str:
     if not board.ranked:
         return "No result yet."
     if not board.tested:
@@ -34,12 +46,12 @@ def headline(board: Board) -> str:
 def verdict(board: Board) -> list[str]:
     """Everything that the two families say, as sentences."""
     if not board.ranked or not board.tested:
-        return [headline(board)]
+        return [_finding(board)]
     winners, losers, others = _verdicts(board)
     base = board.baseline
     said = [_beats(board, row) for row in winners] + [_worse(board, row) for row in losers]
     if not winners and not losers and board.families and not board.families.groups.distinguishable:
-        return [headline(board), *_equivalences(board)]
+        return [_finding(board), *_equivalences(board)]
     if others and base is not None:
         names = _names(others)
         said.append(f"No difference from {_name(base)} is shown for {names}. {_could_have_shown(board)}")
@@ -48,7 +60,7 @@ def verdict(board: Board) -> list[str]:
 
 def reservations(board: Board) -> list[str]:
     """What a reader must know before believing the board."""
-    said: list[str] = []
+    said = _mixtures(board)
     if board.pinned:
         said.append(
             "This board is conditional on this label draw: a published list fixes the labeled clips for all "
@@ -71,9 +83,8 @@ def reservations(board: Board) -> list[str]:
             f"Compared are the seeds that all ranked entries have finished ({ranges(board.seeds)}); results "
             f"of {'seed' if len(left_out) == 1 else 'seeds'} {ranges(left_out)} are in results.csv only."
         )
-    mixed = mixtures([record for row in board.rows for record in row.records])
     said += _unseen(board)
-    return said + _unfinished(board) + _sensitive(board) + _no_claim(board) + mixed
+    return said + _unfinished(board) + _sensitive(board) + _no_claim(board)
 
 
 _FOUND = {
@@ -162,7 +173,8 @@ def _could_have_shown(board: Board) -> str:
     target = "to the baseline" if against_baseline else "between two entries"
     said = (
         f"With {count(len(board.seeds), 'seed')} and {count(clips, 'test clip')}, a true difference {target} "
-        f"of {percent(most)} points would have been found with a probability of {POWER}"
+        f"of {percent(most)} points would have been found with a probability of {POWER} or more, whichever "
+        "entry has it"
     )
     if most <= EFFECT or not against_baseline:
         return f"{said}; smaller ones may well exist."

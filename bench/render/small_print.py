@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.board import Board
 from bench.records import Record
-from bench.render.words import count, listing, ranges, title
+from bench.render.words import cell_name, count, listing, ranges, title
 from bench.spec import Protocol
 from bench.suite import LoadedSuite
 
@@ -56,14 +56,18 @@ def effort(boards: Sequence[Board], loaded: LoadedSuite) -> str:
         return "no entry was tuned: every row has the settings of the suite's file."
     said = (
         f"tuned: {count(tuned.configurations, 'configuration')} each, on validation clips of "
-        f"{listing(tuned.cells)} with seeds {tuned.seeds} that no board uses (run {tuned.run_hash}); test "
-        "clips had no part in it."
+        f"{listing([cell_name(cell) for cell in tuned.cells])} with {_seeds_of(tuned.seeds)}, which no board "
+        f"uses (search {tuned.run_hash}); test clips had no part in it."
     )
     labels = dict.fromkeys(row.entry.label for board in boards for row in board.ranked)
     without = [label for label in labels if label not in tuned.entries]
     if without:
         said += f" Not tuned, so not of equal effort: {listing(without)}."
     return said
+
+
+def _seeds_of(seeds: str) -> str:
+    return f"seed {seeds}" if seeds.isdigit() else f"seeds {seeds}"
 
 
 def _clusters(boards: Sequence[Board]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from bench.board import Board, Row
 from bench.families import Comparison
 from bench.new_datasets import NewDatasets
+from bench.stats import PairTest, TTest
 from bench.suite import Suite
 from bench.summary import Summary, SummaryRow, summaries
 
@@ -175,6 +176,19 @@ def _test(c: Comparison, names: Mapping[int, str]) -> dict[str, Any]:
         "detectable": c.detectable,
         "detectable_in_family": c.detectable_in_family,
         "reason": test.reason if test else None,
+        **_variances(test),
+    }
+
+
+def _variances(test: TTest | None) -> dict[str, float | None]:
+    """The parts of the variance of a pair on one board, so that a reader can add them up again."""
+    if not isinstance(test, PairTest):
+        return {}
+    return {
+        "V_seed": test.V_seed,
+        "V_seed_moderated": test.V_seed_moderated,
+        "V_clip": test.V_clip,
+        "V_inter": test.V_inter,
     }
 
 

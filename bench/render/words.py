@@ -105,6 +105,12 @@ def budget(labels: str) -> str:
     return f"{count(int(labels), 'label')} per class"
 
 
+def cell_name(cell: str) -> str:
+    """`synthgym@2` as `synthgym (2 labels per class)`."""
+    data, _, labels = cell.rpartition("@")
+    return f"{data} ({budget(labels)})"
+
+
 def title(board: Board) -> str:
     """`synthgym, 2 labels per class`; a board on the mean per class says so."""
     measured = "" if board.measure == "top1" else ", mean per class"

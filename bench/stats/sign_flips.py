@@ -13,6 +13,8 @@ from bench.stats.checks import Floats, codes, finite_array
 
 Alternative = Literal["two-sided", "greater", "less"]
 ENUMERATE_UP_TO = 20  # 2^20 sums are enumerated in some milliseconds; beyond, flips are drawn
+DRAWN, SEED = 99_999, 0
+"""How many flips are drawn, and the seed of the draw, unless a caller says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,8 @@ def sign_flip_test(
     joint: Iterable[Hashable] | None = None,
     *,
     alternative: Alternative = "two-sided",
-    n_resamples: int = 99_999,
-    seed: int = 0,
+    n_resamples: int = DRAWN,
+    seed: int = SEED,
 ) -> SignFlip:
     """Are the differences symmetric about zero?
 

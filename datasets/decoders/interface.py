@@ -9,11 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-Frame = NDArray[np.uint8]
-"""One RGB picture (H, W, 3), upright."""
-
-CHUNK_BYTES = 32 << 20
-"""Decoders that give frames in batches are asked for about so much at a time."""
+Frames = NDArray[np.uint8]
+"""Neighboring RGB pictures (n, H, W, 3), upright."""
 
 
 class UndecodableError(Exception):
@@ -34,13 +31,13 @@ class Decoder:
 
     Attributes:
         name: as `--decoder` takes it.
-        frames: path -> frames in the order in which they are decoded; raises UndecodableError.  Whatever it
-            opens is closed when its iterator ends or is closed.
+        batches: (path, most) -> frames in the order in which they are decoded, up to `most` at a time; raises
+            UndecodableError.  Whatever it opens is closed when its iterator ends or is closed.
         missing: what this machine lacks for it and the cure, in one clause; None where it works.
     """
 
     name: str
-    frames: Callable[[Path], Generator[Frame]]
+    batches: Callable[[Path, int], Generator[Frames]]
     missing: Callable[[], str | None]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.decoders.interface import Decoder, Frame, UndecodableError, check_file
+from datasets.decoders.interface import Decoder, Frames, UndecodableError, check_file
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Probe:
 
     `packets` counts those that the file holds, `shown` those that its edit list shows, `header_frames`
     is the header's claim (0: none).  Sizes are of the coded picture, before rotation.  `streams` counts the
-    video streams; the described one is FFmpeg's choice, which players show.
+    video streams; the described one is FFmpeg's choice, which players show.  `container` is FFmpeg's name of
+    the format of the file, as "mov,mp4,m4a,3gp,3g2,mj2".
     """
 
     codec: str
@@ -32,6 +33,7 @@ class Probe:
     shown: int
     header_frames: int
     streams: int = 1
+    container: str = ""
 
 
 def probe(path: Path) -> Probe:
@@ -53,11 +55,12 @@ def probe(path: Path) -> Probe:
             shown=len(packets) - sum(packets),
             header_frames=int(stream.frames),
             streams=len(container.streams.video),
+            container=str(container.format.name),
         )
 
 
-def frames(path: Path) -> Generator[Frame]:
-    """All frames of a file that can be decoded; a damaged packet costs its own frames only."""
+def batches(path: Path, most: int = 1) -> Generator[Frames]:
+    """All frames of a file that can be decoded, one by one; a damaged packet costs its own frames only."""
     import av  # noqa: PLC0415
 
     with _opened(path) as (container, stream):
@@ -70,10 +73,10 @@ def frames(path: Path) -> Generator[Frame]:
             except av.FFmpegError:
                 continue  # its frame is left out, the next ones may be whole
             for picture in pictures:
-                rgb: Frame = np.asarray(
+                rgb: Frames = np.asarray(
                     scaler.reformat(picture, format="rgb24", threads=1).to_ndarray(), dtype=np.uint8
                 )
-                yield np.rot90(rgb, turns) if (turns := _quarter_turns(picture)) else rgb
+                yield (np.rot90(rgb, turns) if (turns := _quarter_turns(picture)) else rgb)[None]
 
 
 def pictures_between(path: Path, start: float, end: float) -> Iterator[Any]:
@@ -166,4 +169,4 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
         return
 
 
-DECODER = Decoder("pyav", frames, missing)
+DECODER = Decoder("pyav", batches, missing)

@@ -16,27 +16,30 @@ from typing import Any
 import numpy as np
 
 from datasets.decoders import with_decord
-from datasets.decoders.interface import Decoder, Frame, UndecodableError, check_file, last_clause
+from datasets.decoders.interface import Decoder, Frames, UndecodableError, check_file, last_clause
 
 INSTALL = "pip install 'sefar-bench[torchcodec]'"
 FFMPEG = "install FFmpeg 4 to 9, for example with: apt-get install ffmpeg"
 
 
-def frames(path: Path) -> Generator[Frame]:
-    """All frames of a file that can be decoded; torchcodec applies its rotation."""
+def batches(path: Path, most: int = 1) -> Generator[Frames]:
+    """All frames of a file that can be decoded, one by one; torchcodec applies its rotation."""
     check_file(path)
     library = _library()
     if isinstance(library, str):
         raise UndecodableError(path, library)
     try:
         packets = library.Demuxer(str(path), streams="video")
-        decoder = packets.streams[0].make_decoder(device="cpu", num_ffmpeg_threads=1)
+        try:
+            decoder = packets.streams[0].make_decoder(device="cpu", num_ffmpeg_threads=1)
+        finally:
+            packets.streams = ()  # they and their demuxer hold each other, which would keep the file open
         colors = library.ColorConverter(device="cpu")
     except (RuntimeError, ValueError) as error:
         raise UndecodableError(path, last_clause(error)) from error
     for raw in _raw(packets, decoder):
         try:
-            yield np.asarray(colors.convert(raw).data.permute(1, 2, 0).numpy(), dtype=np.uint8)
+            yield np.asarray(colors.convert(raw).data.permute(1, 2, 0).numpy(), dtype=np.uint8)[None]
         except RuntimeError as error:
             raise UndecodableError(path, last_clause(error)) from error
 
@@ -91,4 +94,4 @@ def _load_the_others() -> None:
         import cv2  # noqa: F401, PLC0415
 
 
-DECODER = Decoder("torchcodec", frames, missing)
+DECODER = Decoder("torchcodec", batches, missing)

@@ -39,7 +39,12 @@ from datasets.synthgym import SynthGymTiny
         (["tune", "--suite", "smoke"], ["tuned", "--to"]),
         (["check-method", "fixmach"], ["Did you mean 'fixmatch'"]),
         (["check-method", "absent.py"], ["absent.py", "no such file"]),
-        (["check-method", "fixmatch", "--set", "threshold=1.3"], ["'threshold' is 1.3"]),
+        (
+            ["check-method", "fixmatch", "--set", "threshold=1.3"],
+            ["'threshold' is 1.3", "it must be at least 0 and at most 1"],
+        ),
+        (["check-method", "fixmatch", "--set", "ema_decay=1.0"], ["'ema_decay'", "at least 0 and below 1"]),
+        (["check-method", "fixmatch", "--set", "unlabeled_weight=-1"], ["weight'", "at least 0 and finite"]),
         (["check-method", "fixmatch", "--set", "treshold=0.3"], ["Did you mean 'threshold'"]),
         (["check-method", "fixmatch", "--set", "threshold"], ["--set", "FIELD=VALUE"]),
         (["check-method", "fixmatch", "--set", "threshold=[1"], ["--set threshold=[1", "cannot be read"]),
@@ -88,12 +93,12 @@ def _change(*path: str | int, value: Any) -> Any:
         (
             _change("entries", 1, "config", value={"threshold": 1.3}),
             None,
-            ["entries.1", "config field 'threshold' is 1.3", "less than or equal to 1"],
+            ["entries.1", "config field 'threshold' is 1.3", "at least 0 and at most 1"],
         ),
         (
             _change("entries", 1, "config", value={"unlabeled_weight": -0.5}),
             None,
-            ["entries.1", "config field 'unlabeled_weight' is -0.5", "greater than or equal to 0"],
+            ["entries.1", "config field 'unlabeled_weight' is -0.5", "at least 0 and finite"],
         ),
         (
             _change("entries", 1, "config", value={"unlabeled_weight": float("inf")}),
@@ -103,7 +108,7 @@ def _change(*path: str | int, value: Any) -> Any:
         (
             _change("shared", value={"ema_decay": 1.0}),
             None,
-            ["entries.0", "config field 'ema_decay' is 1.0", "less than 1"],
+            ["entries.0", "config field 'ema_decay' is 1.0", "at least 0 and below 1"],
         ),
         (
             _change("entries", 1, "config", value={"pseudo_labels": "techer"}),

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from bench import failures, schedule
+from bench import failures
 from bench.evaluate import DivergedError
 from bench.failure_table import failure_lines
 from bench.failures import classify
 from bench.plan import PlannedTrial
-from bench.schedule import MachineError, work
+from bench.schedule import worker
+from bench.schedule.worker import MachineError, Worker
 from bench.spec import TrialSpec
 from bench.store import RunFolder
 from methods.supervised import Supervised
@@ -68,22 +69,23 @@ def test_a_failure_has_a_kind(error: Exception, kind: str, again: bool) -> None:
 
 def test_out_of_memory_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     _, message = classify(MemoryError("no more"), SPEC)
-    assert "protocol.batch.unlabeled (24)" in message and "bfloat16" in message and "not separable" in message
-    monkeypatch.setattr(Supervised, "separable", True, raising=False)
-    _, message = classify(MemoryError("no more"), SPEC)
     assert "accumulate: 4, labeled: 4, unlabeled: 12" in message
+    monkeypatch.setattr(Supervised, "separable", False)
+    _, message = classify(MemoryError("no more"), SPEC)
+    assert "protocol.batch.unlabeled (24)" in message and "bfloat16" in message and "not separable" in message
 
 
-def _work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: dict[str, Any]) -> str:
-    monkeypatch.setattr(schedule, "run_trial", lambda *_: record)
-    return work({"environment": {}, "spec": SPEC.canonical(), "folder": str(tmp_path)})
+def _work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: dict[str, Any]) -> Any:
+    monkeypatch.setattr(worker, "run_trial", lambda *_: record)
+    return Worker().work({"environment": {}, "spec": SPEC.canonical(), "folder": str(tmp_path)})
 
 
 def test_only_failures_of_the_machine_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _work(monkeypatch, tmp_path, {"status": "done"}) == ""
-    assert _work(monkeypatch, tmp_path, {"status": "failed", "kind": "exception", "message": "x"}) == ""
+    assert _work(monkeypatch, tmp_path, {"status": "done"}) == worker.Answer()
+    answer = _work(monkeypatch, tmp_path, {"status": "failed", "kind": "exception", "message": "x"})
+    assert answer.told == "" and "failed" in answer.unfit
     with pytest.raises(MachineError, match="storage: x"):
         _work(monkeypatch, tmp_path, {"status": "failed", "kind": "storage", "message": "x"})
 

@@ -55,6 +55,29 @@ def test_features_load_without_this_package_and_belong_to_the_evaluated_model(be
     assert "chance 25.0" in answered.out and f"({len(tested)} questions)" in answered.out
 
 
+@pytest.mark.parametrize("method", ["cmpl", "ltg", "sefar"])
+def test_nets_with_a_second_stream_or_several_levels_have_features_too(bench: Any, method: str) -> None:
+    def change(content: dict[str, Any]) -> None:
+        config = {"levels": [2, 2, 4]} if method == "sefar" else {}
+        content["sections"]["embedded"]["entries"][1] = {"label": method, "method": method, "config": config}
+
+    run = bench("run", "--suite", bench.suite(change), "--methods", method, "--seeds", "0", "--keep-weights")
+    assert run.status == 0, run.err
+    folders = (bench.folder / "runs/tiny/trials").iterdir()
+    trial = next(each for each in folders if read_json(each / "done.json")["spec"]["method"] == method)
+    made = bench("features", trial, "--out", "f.safetensors")
+    assert made.status == 0, made.err
+    found = feature_files.read(Path("f.safetensors"))
+    levels = ["level_0", "level_1", "level_2"] if method == "sefar" else ["level_0"]
+    assert sorted(found.tensors) == ["fused", *levels]
+    with safe_open(trial / "model.safetensors", "numpy") as file:
+        weight, bias = file.get_tensor("head.classify.weight"), file.get_tensor("head.classify.bias")
+    predicted = pd.read_parquet(trial / "predictions.parquet").set_index("clip")["predicted"]
+    tested = found.index[found.index["role"] == "test"]
+    ours = (found.tensors["fused"][tested["row"]] @ weight.T + bias).argmax(1)
+    assert (ours == predicted.loc[tested["clip"]].to_numpy()).all()
+
+
 def test_a_trial_without_weights_says_how_to_get_them_and_that_gets_them(bench: Any) -> None:
     trial = _only_trial(bench)
     refused = bench("features", trial)

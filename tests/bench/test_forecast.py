@@ -8,7 +8,8 @@ from pathlib import Path
 from test_failures import PLANNED, SPEC
 
 from bench.environment import processor
-from bench.forecast import Past, forecast, forecast_lines, past_trials
+from bench.forecast import Past, forecast, forecast_lines, longest_first, past_trials
+from bench.plan import PlannedTrial
 from bench.store import write_json
 
 HERE = Past("supervised", "shiftnet", "synthgym_tiny", "cpu", per_step=2.0, around=10.0, bytes=1 << 20)
@@ -51,3 +52,36 @@ def test_only_whole_records_of_this_machine_teach(tmp_path: Path) -> None:
     assert past_trials(tmp_path) == []
     (folder / "done.json").write_text("{", encoding="utf-8")
     assert past_trials(tmp_path) == []
+
+
+def _sized(seed: int, steps: int, unlabeled: int, **changes: str) -> PlannedTrial:
+    protocol = SPEC.protocol.model_copy(
+        update={
+            "steps": steps,
+            "batch": SPEC.protocol.batch.model_copy(update={"labeled": 8, "unlabeled": unlabeled}),
+        }
+    )
+    spec = SPEC.model_copy(update={"seed": seed, "protocol": protocol, **changes})
+    return PLANNED.model_copy(update={"spec": spec})
+
+
+def test_the_longest_trials_run_first() -> None:
+    short, large, long = _sized(0, 10, 8), _sized(1, 10, 92), _sized(2, 100, 8)
+    slow = _sized(3, 12, 8, method="fixmatch")
+    trials = [short, large, long, slow]
+    assert longest_first(trials, []) == [long, large, slow, short]  # steps times clips per step
+    assert longest_first([long, short, long], []) == [long, long, short]
+    past = dataclasses.replace(HERE, per_step=1.0, around=0.0)
+    taught = [past, dataclasses.replace(past, method="fixmatch", per_step=50.0)]
+    assert longest_first(trials, taught) == [slow, long, short, large]
+
+
+def test_where_the_past_tells_of_some_trials_the_others_go_by_their_size() -> None:
+    known, other = _sized(0, 100, 8), _sized(1, 100, 24).spec.backbone.model_copy(update={"name": "r3d_18"})
+    spec = _sized(1, 100, 24).spec.model_copy(update={"backbone": other})
+    larger = PLANNED.model_copy(update={"spec": spec})
+    assert longest_first([known, larger], [HERE]) == [larger, known]
+    smaller = PLANNED.model_copy(
+        update={"spec": _sized(2, 50, 8).spec.model_copy(update={"backbone": other})}
+    )
+    assert longest_first([smaller, known, larger], [HERE]) == [larger, known, smaller]

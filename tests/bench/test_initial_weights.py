@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from bench.initial_weights import starting_from, statement
-from bench.spec import Net
+import pytest
+
+from bench.initial_weights import net_from, starting_from, statement
+from bench.spec import Net, TrialSpec
 from bench.store import read_json, sha256
 from bench.suite import load_suite
 
@@ -35,6 +38,33 @@ def test_the_record_says_which_weights_were_used(bench: Any) -> None:
     assert run.status == 0, run.err
     done = next((bench.folder / "runs/tiny/trials").glob("*/done.json"))
     assert read_json(done)["initial_weights"] == "shiftnet: random initial weights"
+
+
+def test_a_single_trial_can_start_from_other_weights() -> None:
+    net = Net(name="timesformer_small", weights="vit_small_patch16_224.augreg_in21k")
+    assert net_from(net, "random").weights == "random"
+    assert net_from(net, None) is net
+    assert net_from(Net(name="shiftnet"), "vit.pth") == Net(name="shiftnet")
+
+
+def test_bench_trial_goes_on_without_weights_that_it_cannot_get(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Net] = []
+
+    def start(spec: TrialSpec, *_: Any) -> dict[str, Any]:
+        started.append(spec.backbone)
+        return {"status": "failed", "kind": "exception", "message": "it need not train here", "seconds": 0.0}
+
+    monkeypatch.setattr("bench.run_stored.run_kept", start)
+    bench("plan", "--suite", bench.suite(), "--specs", "specs", "--seeds", "0")
+    spec = read_json(next((bench.folder / "specs").glob("*.json")))
+    spec["backbone"] = {"name": "timesformer_tiny", "config": {"depth": 1}, "weights": "absent.pth"}
+    (bench.folder / "mine.json").write_text(json.dumps(spec))
+    refused = bench("trial", "mine.json")
+    assert refused.status == 1 and "go on with --init random" in refused.sentence
+    assert bench("trial", "mine.json", "--init", "random").status == 3
+    assert [net.weights for net in started] == ["random"]
 
 
 def test_files_are_stated_with_the_hash_of_their_content(tmp_path: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from bench import language_model
+from bench import feature_files, language_model, questions
+from bench.feature_files import Features
 from bench.language_model import LanguageModel, Training
 from bench.questions import LETTERS, Question
 from datasets.errors import UserError
@@ -130,3 +133,54 @@ def test_folders_without_a_model_are_refused_in_one_sentence(tmp_path: Path) -> 
         LanguageModel(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"holds no causal language model"):
         LanguageModel(tmp_path)
+
+
+def _yes_or_no(per_role: int = 24) -> Features:
+    """Clips of the classes "yes" and "no", which their features tell apart."""
+    label = np.tile([0, 1], per_role)
+    role = np.repeat(["train", "test"], per_role)
+    index = pd.DataFrame(
+        {
+            "row": np.arange(len(label)),
+            "clip": [f"{each}/{i}" for i, each in enumerate(role)],
+            "role": role,
+            "label": label,
+            "class_name": np.array(["yes", "no"])[label],
+            "group": "",
+            "labeled": role == "train",
+        }
+    )
+    noise = 0.05 * np.random.default_rng(0).normal(size=(len(label), 6))
+    x = (np.eye(2)[label].repeat(3, 1) + noise).astype(np.float32)
+    return Features({"level_0": x, "fused": x}, index, {})
+
+
+def test_qa_trains_a_projector_keeps_it_and_answers_with_it(bench: Any, folder: Path) -> None:
+    found = _yes_or_no()
+    feature_files.write(found, Path("f.safetensors"))
+    for role in ("train", "test"):
+        questions.write(questions.make(found, role, 2, seed=0), Path(f"{role}.jsonl"))
+    asked = ("qa", "f.safetensors", "test.jsonl", "--model", folder, "--projector", "p.safetensors", "--json")
+    taught = bench(*asked, "--train-questions", "train.jsonl", "--epochs", "40")
+    assert taught.status == 0, taught.err
+    (told,) = json.loads(taught.out)
+    assert (told["by"], told["chance"], len(told["right"])) == ("language model", 0.5, 24)
+    assert told["accuracy"] > 0.9
+    read = bench(*asked)  # the projector alone, as it was written
+    assert read.status == 0, read.err
+    assert json.loads(read.out) == [told]
+
+
+def test_qa_without_lessons_or_projector_is_one_sentence(bench: Any, folder: Path) -> None:
+    found = _yes_or_no(4)
+    feature_files.write(found, Path("f.safetensors"))
+    for role in ("train", "test"):
+        questions.write(questions.make(found, role, 2, seed=0), Path(f"{role}.jsonl"))
+    asked = ("qa", "f.safetensors", "test.jsonl", "--model")
+    for more, complaint in (
+        ((folder,), "--train-questions"),
+        ((folder, "--train-questions", "test.jsonl"), "a clip that is tested on"),
+        (("nowhere", "--train-questions", "train.jsonl"), "no such folder"),
+    ):
+        refused = bench(*asked, *more)
+        assert refused.status == 1 and complaint in refused.sentence

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bench import plugins, schedule
+from bench import plugins
+from bench.schedule import worker
 from datasets.errors import UserError
 
 METHOD = """
@@ -195,16 +196,18 @@ def test_workers_get_the_plugin_files(tmp_path: Path, monkeypatch: pytest.Monkey
     files = [_method(tmp_path / f"{name}.py", name) for name in ("one", "two")]
     for file in files:
         plugins.add_plugin_file(file)
-    given = {name: os.environ[name] for name in schedule.PASSED_ON if name in os.environ}
+    given = {name: os.environ[name] for name in worker.PASSED_ON if name in os.environ}
     # A worker begins with nothing but what it is given; the trial itself is not of interest here.
     monkeypatch.setenv(plugins.PLUGIN_FILES, "")
     plugins._registries.cache_clear()
     found: list[str] = []
-    monkeypatch.setattr(schedule.TrialSpec, "model_validate_json", lambda text: None)
+    monkeypatch.setattr(worker.TrialSpec, "model_validate_json", lambda text: None)
     monkeypatch.setattr(
-        schedule, "run_trial", lambda *_: found.extend(plugins.methods().names()) or {"status": "done"}
+        worker, "run_trial", lambda *_: found.extend(plugins.methods().names()) or {"status": "done"}
     )
-    assert schedule.work({"environment": given, "spec": "{}", "folder": str(tmp_path)}) == ""
+    assert (
+        worker.Worker().work({"environment": given, "spec": "{}", "folder": str(tmp_path)}) == worker.Answer()
+    )
     assert {"one", "two", "fixmatch"} <= set(found)
 
 

@@ -42,12 +42,18 @@ def _size(size: int, **backbone: Any) -> Callable[[dict[str, Any]], None]:
         ),
         (_sefar(levels=[]), ["entries.1", "config field 'levels'"]),
         (_sefar(levels=[2, 0, 4]), ["entries.1", "config field 'levels", "greater than or equal to 1"]),
-        (_sefar(teacher_passes=0), ["entries.1", "config field 'teacher_passes' is 0", "equal to 1"]),
+        (_sefar(teacher_passes=0), ["entries.1", "config field 'teacher_passes' is 0", "at least 1"]),
         (_sefar(perturbation="mod_revers"), ["entries.1", "'perturbation' is 'mod_revers'", "mod_reverse"]),
         (_sefar(regulation="fixd"), ["entries.1", "'regulation' is 'fixd'"]),
         (
             _size(40, name="timesformer_tiny", config={"depth": 1}),
             ["protocol.size is 40", "'timesformer_tiny'", "patches of 16 x 16", "write 32 or 48"],
+        ),
+        (
+            lambda content: _entry(
+                content, 1, label="seq", method="sequencematch", config={"medium_view": "medium"}
+            ),
+            ["entry 'seq' (method 'sequencematch')", "'medium'", "protocol.augmentations"],
         ),
         (
             _size(9, name="shiftnet"),

@@ -124,7 +124,7 @@ def test_the_screen_shows_both_numbers_the_verdict_and_the_footnotes(tmp_path):
     text = console.export_text()
     for part in (
         "gymlike, 5 % of each class labeled",
-        "Net-S, no ImageNet weights, 8 frames, 200 epochs, input V",
+        "Net-S, no ImageNet weights, 8 frames, 200 epochs, input frames",
         "50.0",
         "higher",
         "[1] another list",
@@ -133,6 +133,14 @@ def test_the_screen_shows_both_numbers_the_verdict_and_the_footnotes(tmp_path):
         "never ranked together",
     ):
         assert part in text, part
+
+
+def test_a_table_without_measured_rows_leaves_their_columns_out(tmp_path):
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(published_screen(found(tmp_path, [figure(0.5, method="Unknown", dataset="GymLike")])))
+    text = console.export_text()
+    assert "nothing measured yet" in text and "Unknown" in text
+    assert "verdict" not in text and "not run" not in text
 
 
 def test_our_data_files_hold_what_the_sheets_hold():

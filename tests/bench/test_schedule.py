@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -13,9 +15,22 @@ from typing import Any
 
 import pytest
 
-from bench import schedule
+from bench.address import check_answers
 from bench.plan import PlannedTrial
-from bench.schedule import Settings, available_cpus, draw_configurations, resources, run_trials, work
+from bench.schedule import (
+    Settings,
+    available_cpus,
+    cluster,
+    draw_configurations,
+    driver,
+    places,
+    processes,
+    resources,
+    run_trials,
+    settings,
+)
+from bench.schedule.outcome import Board, Enough
+from bench.schedule.worker import Worker
 from bench.spec import TrialSpec
 from bench.store import RunFolder, write_json
 from datasets.errors import UserError
@@ -110,7 +125,7 @@ def test_more_draws_or_ranges_move_none_of_the_others() -> None:
 
 
 def _told(job: Mapping[str, Any]) -> str:
-    return work({"environment": {}, **job})
+    return Worker().work({"environment": {}, **job}).told
 
 
 def test_a_worker_hands_mistakes_of_the_user_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +141,7 @@ def test_a_worker_hands_mistakes_of_the_user_on(tmp_path: Path, monkeypatch: pyt
 def test_a_worker_gets_the_variables_of_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEFAR_BENCH_HOME", "elsewhere")
     job = {"spec": _spec(method="x").canonical(), "folder": str(tmp_path)}
-    work({**job, "environment": {"SEFAR_BENCH_HOME": str(tmp_path)}})
+    Worker().work({**job, "environment": {"SEFAR_BENCH_HOME": str(tmp_path)}})
     assert os.environ["SEFAR_BENCH_HOME"] == str(tmp_path)
 
 
@@ -140,7 +155,7 @@ class _Answers:
 
 def test_records_are_the_truth_about_a_trial(tmp_path: Path) -> None:
     planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
-    board = schedule._Board({planned.spec.id: planned}, run, answers)
+    board = Board({planned.spec.id: planned}, run, answers)
     folder = run.trial(planned.spec.id)
     folder.path.mkdir(parents=True)
     write_json(folder.path / "failed.json", {"status": "failed", "kind": "exception", "message": "no"})
@@ -157,7 +172,7 @@ def test_records_are_the_truth_about_a_trial(tmp_path: Path) -> None:
 def test_a_worker_that_died_leaves_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEFAR_BENCH_HOME", str(tmp_path / "home"))
     planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
-    schedule._Board({planned.spec.id: planned}, run, answers).lost(planned.spec.id)
+    Board({planned.spec.id: planned}, run, answers).lost(planned.spec.id)
     failed = run.trial(planned.spec.id).failed()
     assert failed is not None and failed["kind"] == "lost worker"
     assert answers.seen == [("supervised", "failed")]
@@ -166,18 +181,18 @@ def test_a_worker_that_died_leaves_a_failed_trial(tmp_path: Path, monkeypatch: p
 def test_ray_folders_of_dead_runs_are_swept_and_others_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedule, "_short_temporary", lambda: str(tmp_path))
+    monkeypatch.setattr(processes, "short_temporary", lambda: str(tmp_path))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     for pid in (dead.pid, os.getpid()):
         (tmp_path / f"sefar-ray-{pid}-abc/session").mkdir(parents=True)
-    schedule._sweep()
+    processes.sweep()
     assert [path.name for path in tmp_path.iterdir()] == [f"sefar-ray-{os.getpid()}-abc"]
 
 
 def test_a_long_temporary_folder_is_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: "/a/very/long/name/of/a/folder/for/temporary/files")
-    assert schedule._short_temporary() == "/tmp"
+    assert processes.short_temporary() == "/tmp"
 
 
 def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path: Path) -> None:
@@ -199,17 +214,75 @@ def test_a_cluster_that_is_noted_and_gone_is_refused_at_once(
         (tmp_path / "ray/ray_current_cluster").write_text(address, encoding="utf-8")
         monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
         monkeypatch.delenv("RAY_ADDRESS", raising=False)
-        with pytest.raises(UserError, match=rf"--address auto \({address}\): nobody answers"):
-            schedule._check_answers("auto")
+        with pytest.raises(UserError, match=rf"--address auto: nobody answers at {address}"):
+            check_answers("auto", "127.0.0.1")
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "ray://"])
 def test_what_is_no_address_is_refused_at_once(address: str) -> None:
     with pytest.raises(UserError, match=f"--address {address}: "):
-        schedule._check_answers(address)
+        check_answers(address, "127.0.0.1")
 
 
 def test_more_than_there_is_can_be_asked_for_but_not_had() -> None:
     with pytest.raises(UserError, match=r"2 GPUs and there are 0.*--gpus-per-trial"):
-        schedule._check_resources({"CPU": 4.0}, {"x": {"cpu": 1, "gpu": 2}})
-    schedule._check_resources({"CPU": 4.0}, {"x": {"cpu": 4}})
+        cluster._check_resources({"CPU": 4.0}, {"x": {"cpu": 1, "gpu": 2}})
+    cluster._check_resources({"CPU": 4.0}, {"x": {"cpu": 4}})
+
+
+def test_stopping_asks_the_workers_and_not_rays_own_processes() -> None:
+    """Without its agents Ray's local server ends, and takes the workers along before they have saved."""
+    ours = ["ray::ResourceTrainable.train", "ray::OneTrial.train", "ray::work"]
+    others = ["ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent", "raylet", "gcs_server", "python"]
+    assert [name for name in (*ours, *others) if processes._is_worker(name)] == ours
+
+
+def test_the_time_limit_and_the_first_failure_end_a_run(tmp_path: Path) -> None:
+    planned, run, answers = _planned(), RunFolder(tmp_path), _Answers()
+    board = Board({planned.spec.id: planned, "other": planned}, run, answers, deadline=0.0)
+    with pytest.raises(Enough):
+        board.look_at_the_clock()
+    assert board.outcome.stopped == "time"
+    early = Board({planned.spec.id: planned}, run, answers, deadline=math.inf)
+    early.look_at_the_clock()
+    Board({planned.spec.id: planned}, run, answers).look_at_the_clock()
+    folder = run.trial(planned.spec.id)
+    folder.path.mkdir(parents=True)
+    write_json(folder.path / "failed.json", {"status": "failed", "kind": "exception", "message": "no"})
+    fast = Board({planned.spec.id: planned, "other": planned}, run, answers, fail_fast=True)
+    with pytest.raises(Enough):
+        fast.ended(planned.spec.id, "")
+    assert (fast.outcome.stopped, fast.outcome.failed, answers.seen[-1][1]) == ("failure", 1, "failed")
+    last = Board({planned.spec.id: planned}, run, answers, fail_fast=True)
+    last.ended(planned.spec.id, "")
+    assert last.outcome.stopped is None, "nothing was left to stop"
+
+
+def test_a_run_whose_time_is_over_starts_no_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    outcome = run_trials([_planned()], RunFolder(tmp_path), Settings(deadline=0.0), lambda *_: None)
+    assert (outcome.done, outcome.failed, outcome.stopped) == (0, 0, "time")
+
+
+def test_the_driver_stays_out_of_what_tune_files(tmp_path: Path) -> None:
+    """Tune pickles its callbacks; the board holds locks, threads and terminals."""
+    board = Board({}, RunFolder(tmp_path), lambda *_: None)
+    assert pickle.loads(pickle.dumps(board)) is None
+
+
+def test_as_many_trials_at_once_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "available_cpus", lambda: 7)
+    monkeypatch.setattr(settings.torch.cuda, "device_count", lambda: 2)
+    assert places([_spec()], Settings()) == 2  # three threads each
+    assert places([_spec()], Settings(cpus_per_trial=0.5)) == 14
+    assert places([_spec()], Settings(max_concurrent=9)) == 9
+    assert places([_spec(device="cuda")], Settings(cpus_per_trial=1)) == 2
+    assert places([_spec(device="cuda")], Settings(cpus_per_trial=1, gpus_per_trial=0.5)) == 4
+    assert places([_spec(device="cuda")], Settings(cpus_per_trial=0.1, gpus_per_trial=0.1)) == 20
+    assert places([_spec()], Settings(address="auto")) is None
+
+
+def test_half_a_gpu_reaches_ray_under_its_own_names() -> None:
+    need = resources(_spec(device="cuda"), Settings(gpus_per_trial=0.5))
+    assert driver._bundle(need) == {"CPU": 3, "GPU": 0.5}
+    assert driver._bundle(resources(_spec(), Settings())) == {"CPU": 3}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bench import code_hash, store, trial
+from bench import code_hash, event_file, pulse, store, trial
 from bench.checkpoints import Checkpoints
 from bench.plan import Choice, plan_section
 from bench.preemption import Preempted
@@ -217,3 +219,44 @@ def test_unfilled_memory_changes_no_bit(
     trial.run_trial(spec, TrialFolder(tmp_path / "filled"))
     for name in (store.PREDICTIONS, store.METRICS):
         assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "filled" / name).read_bytes()
+
+
+def _scalars(folder: TrialFolder) -> dict[str, list[tuple[int, float]]]:
+    found = EventAccumulator(str(folder.path / event_file.NAME))
+    found.Reload()
+    return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+def test_tensorboard_shows_the_log_and_each_step_once_after_a_stop(
+    spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = TrialFolder(tmp_path / "parts")
+    _interrupted(spec, folder, 11, monkeypatch)
+    trial.run_trial(spec, folder)
+    logged: dict[str, list[tuple[int, float]]] = {}
+    for line in map(json.loads, (folder.path / store.METRICS).read_text(encoding="utf-8").splitlines()):
+        for name in line.keys() - {"step"}:
+            logged.setdefault(name, []).append((line["step"], pytest.approx(line[name], rel=1e-6)))
+    assert [step for step, _ in logged["lr"]] == [0, 10]
+    assert _scalars(folder) == logged
+
+
+def test_the_pulse_tells_how_far_a_trial_is_and_goes_with_it(
+    spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "EVERY_SECONDS", 0.0)
+    folder = TrialFolder(tmp_path / "trial")
+    beats: list[pulse.Beat | None] = []
+    look = trial._Keeper.look
+
+    def spying(self: trial._Keeper) -> None:
+        look(self)
+        beats.append(pulse.read_beat(next(folder.path.glob(".attempt-*"))))
+
+    monkeypatch.setattr(trial._Keeper, "look", spying)
+    record = trial.run_trial(spec, folder)
+    assert [beat.step for beat in beats if beat] == list(range(1, 13))
+    last = beats[-1]
+    assert last is not None and last.wait_share is not None and 0 < last.wait_share < 1
+    assert 0 < record["data_wait_seconds"] < record["train_seconds"]
+    assert not (folder.path / pulse.NAME).exists()

@@ -155,14 +155,8 @@ class OwnSampler(Supervised):
         return Chatty()
 
 
-class Parted(FixMatch):
-    separable = True
-
-
 class Entangled(FixMatch):
     """Its loss is of the batch, not of the clips."""
-
-    separable = True
 
     def step(self, batch: Batch, progress: Progress) -> Step:
         loss = super().step(batch, progress).losses["supervised"]
@@ -228,8 +222,43 @@ def test_hidden_labels_that_leak_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
         CHECKS["hidden labels"](Peeking)
 
 
-def test_a_separable_method_is_one_whose_micro_batches_add_up() -> None:
-    CHECKS["separable"](Parted)
+SEPARABLE = {
+    "cmpl",
+    "defixmatch",
+    "fixmatch",
+    "mean_teacher",
+    "mvpl",
+    "pi_model",
+    "pseudo_label",
+    "sefar_supervised",
+    "supervised",
+    "timebalance",
+    "uda",
+}
+
+
+def test_methods_whose_terms_are_of_single_clips_are_separable() -> None:
+    names = plugins.methods().names()
+    assert {name for name in names if plugins.method_class(name).separable} == SEPARABLE
+
+
+@pytest.mark.parametrize(
+    "name", ["adamatch", "comatch", "ltg", "mixmatch", "sefar", "simmatch", "svformer", "vat"]
+)
+def test_a_method_of_whole_batches_cannot_declare_itself_separable(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = plugins.method_class(name)
+    monkeypatch.setattr(method, "separable", True)
+    with pytest.raises(ConformanceError, match="declared separable"):
+        CHECKS["separable"](method)
+
+
+def test_alignment_makes_a_separable_method_inseparable() -> None:
+    aligned = conformance.configured(FixMatch, {"alignment": "label"})
+    assert FixMatch.separable_with(FixMatch.Config())
+    assert not aligned.separable_with(aligned.Config())
+    CHECKS["separable"](aligned)  # nothing is declared, so nothing is broken
 
 
 def test_a_method_is_checked_with_other_settings_than_its_defaults() -> None:

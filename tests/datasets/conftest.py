@@ -7,15 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from video_files import moving_frames
 
 from datasets import video_io
 from datasets.types import ClipRef
-
-# A busy machine is no failure: examples have no time limit.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 @pytest.fixture

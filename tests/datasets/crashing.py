@@ -7,8 +7,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from datasets import clip_build, decoders, verify, video_io
-from datasets.decoders.interface import Decoder, Frame
+from datasets import clip_build, decoders, near_duplicates, verify, video_io
+from datasets.decoders.interface import Decoder, Frames
 from datasets.decoding_rounds import Reading
 
 USUAL = decoders.DECODERS
@@ -17,12 +17,12 @@ USUAL = decoders.DECODERS
 def crashing(name: str) -> Decoder:
     """The decoder, which aborts on files that are named after it."""
 
-    def frames(path: Path) -> Generator[Frame]:
+    def batches(path: Path, most: int) -> Generator[Frames]:
         if name in path.stem.split("_"):
             os.abort()
-        yield from USUAL[name].frames(path)
+        yield from USUAL[name].batches(path, most)
 
-    return Decoder(name, frames, USUAL[name].missing)
+    return Decoder(name, batches, USUAL[name].missing)
 
 
 def examine(job: Reading) -> dict[str, Any]:
@@ -38,3 +38,15 @@ def decode(job: clip_build.Job) -> clip_build.Outcome:
 
 
 REAL_DECODE = clip_build.decode
+
+
+def trial_decode(job: clip_build.Job) -> tuple[int, float]:
+    """`clip_build.trial_decode` among such decoders."""
+    video_io.DECODERS = {name: crashing(name) for name in USUAL}
+    return clip_build.trial_decode(job)
+
+
+def signature_or_none(job: Reading) -> near_duplicates.Signature | None:
+    """`near_duplicates.signature_or_none` among such decoders."""
+    video_io.DECODERS = {name: crashing(name) for name in USUAL}
+    return near_duplicates.signature_or_none(job)

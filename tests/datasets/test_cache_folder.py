@@ -17,7 +17,7 @@ CLIP_BYTES = 12 * 32 * 48 * 3
 
 
 def open_cache(clips: list[ClipRef], name: str, home: Path) -> ClipCache:
-    return ClipCache.open(clips, name, 32, home=home, progress=False)
+    return ClipCache.open(clips, name, 32, home=home, workers=0, progress=False)
 
 
 def limit(monkeypatch: pytest.MonkeyPatch, clips: float) -> int:
@@ -79,7 +79,7 @@ def test_the_cache_may_lie_elsewhere(
     clip: Make, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(cache_folder.HOME, str(tmp_path / "disk of this node"))
-    ClipCache.open([clip("a.mp4")], "mine", 32, progress=False)
+    ClipCache.open([clip("a.mp4")], "mine", 32, workers=0, progress=False)
     assert list((tmp_path / "disk of this node").rglob("*.pack"))
     assert not list(home.rglob("*.pack"))
 
@@ -131,7 +131,7 @@ def test_processes_that_build_and_evict_at_once_all_get_their_frames(
         "clips = [ClipRef(p.name, p, 0, '') for p in paths]\n"
         "for turn in range(2):\n"
         "    for part in (clips[:2], clips[2:4], clips[4:]):\n"
-        "        cache = ClipCache.open(part, sys.argv[1] + part[0].key, 32, progress=False)\n"
+        "        cache = ClipCache.open(part, sys.argv[1] + part[0].key, 32, workers=0, progress=False)\n"
         "        for clip in part:\n"
         "            expected = video_io.decode(clip.path, 32).frames\n"
         "            assert np.array_equal(cache.frames(clip.key), expected)\n"

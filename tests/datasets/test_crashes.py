@@ -9,8 +9,9 @@ from pathlib import Path
 import crashing
 import pytest
 
-from datasets import clip_build
+from datasets import audit_files, clip_build
 from datasets import verify as verify_module
+from datasets.cache_folder import Storage
 from datasets.clip_cache import ClipCache
 from datasets.decoders import DECODERS
 from datasets.manifest import pins
@@ -59,7 +60,7 @@ def test_the_clip_cache_takes_the_pinned_decoder_and_leaves_out_what_nobody_read
     verify(dataset, workers=2, progress=False)
     assert pins("mine")["decord.mp4"].decoder == "pyav"
     # In this process and with the usual decoders: only the pins know of the crashes.
-    cache = ClipCache.open(dataset.table().clips(), "mine", 32, progress=False)
+    cache = ClipCache.open(dataset.table().clips(), "mine", 32, workers=0, progress=False)
     assert set(cache.errors) == {f"{FATAL}.mp4"}
     assert "decord fails" in cache.flaws["decord.mp4"]
 
@@ -84,3 +85,20 @@ def test_a_clip_that_nobody_could_read_is_cached_once_somebody_can(
     assert ClipCache.open(clips, "mine", 32, workers=2, progress=False).errors
     verify(dataset, progress=False)
     assert not ClipCache.open(clips, "mine", 32, progress=False).errors
+
+
+def test_the_estimate_survives_crashes(
+    home: Path, dataset: VideoListSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_build, "trial_decode", crashing.trial_decode)
+    guess = clip_build.estimate([clip.path for clip in dataset.table().clips()], Storage(32))
+    assert guess.tried == 4
+    assert guess.bytes > 0
+
+
+def test_the_audit_compares_what_others_read_where_a_decoder_crashes(
+    home: Path, dataset: VideoListSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_files, "signature_or_none", crashing.signature_or_none)
+    (found,) = audit_files.audit_footage(dataset.table(), progress=False)
+    assert "1 cannot be read" in found.sentence

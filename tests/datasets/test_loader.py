@@ -127,7 +127,7 @@ def test_a_batch_knows_no_label_of_an_unlabeled_clip() -> None:
     hidden = [dataclasses.replace(clip, label=-1) for clip in clips(4, 10)]
     told, untold = loader().batch(5), loader(unlabeled=hidden).batch(5)
     assert {field.name for field in dataclasses.fields(Batch)} == {
-        "labeled", "label", "labeled_index", "unlabeled", "unlabeled_index",
+        "labeled", "label", "labeled_index", "unlabeled", "unlabeled_index", "persons",
     }  # fmt: skip
     assert torch.equal(told.unlabeled_index, untold.unlabeled_index)
     assert all(torch.equal(told.unlabeled[v][0], untold.unlabeled[v][0]) for v in told.unlabeled)

@@ -156,13 +156,14 @@ def test_rotation_is_honored(tmp_path: Path, decoder: str) -> None:
     assert close(decode(tmp_path / "b.mp4", decoders=decoder).frames, np.rot90(frames, -1, axes=(1, 2)))
 
 
-def liar(frames: np.ndarray) -> Generator[np.ndarray]:
-    yield from frames
+def liar(frames: np.ndarray, batch: int) -> Generator[np.ndarray]:
+    yield from (frames[start : start + batch] for start in range(0, len(frames), batch))
 
 
+@pytest.mark.parametrize("batch", [1, 3, 100])
 @pytest.mark.parametrize("lie", ["repeats", "drops", "invents"])
 def test_a_decoder_that_repeats_or_drops_frames_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str, batch: int
 ) -> None:
     frames = moving_frames(8)
     write_video(tmp_path / "a.mp4", frames)
@@ -171,7 +172,7 @@ def test_a_decoder_that_repeats_or_drops_frames_is_not_believed(
         "drops": frames[:6],
         "invents": frames[[0, *range(8)]],
     }[lie]
-    lying = Decoder("decord", lambda path: liar(told), lambda: None)
+    lying = Decoder("decord", lambda path, most: liar(told, batch), lambda: None)
     monkeypatch.setattr(decoders, "DECODERS", {**DECODERS, "decord": lying})
     monkeypatch.setattr(video_io, "DECODERS", decoders.DECODERS)
     found = decode(tmp_path / "a.mp4")
@@ -230,7 +231,7 @@ def test_importing_the_data_path_imports_no_decoder() -> None:
 def test_a_clip_that_pyav_cannot_open_is_read_by_whoever_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> Generator[np.ndarray]:
+    def refuse(path: Path, most: int) -> Generator[np.ndarray]:
         raise UndecodableError(path, "it is no readable video")
         yield
 

@@ -217,3 +217,15 @@ def test_a_missing_root_is_refused_and_a_few_missing_files_are_not(
     clip("b.mp4")
     dataset.prepare()
     assert dataset.present()
+
+
+def test_boxes_of_persons_come_with_the_lists(tmp_path: Path) -> None:
+    boxes = '{"clip": "a.mp4", "boxes": [[0.1, 0.1, 0.5, 0.9]]}\n'
+    data = made(tmp_path, "a.mp4 0\nb.mp4 1", "c.mp4 0", boxes=boxes)
+    assert list(data.table().boxes) == ["a.mp4"]
+    assert f"--boxes {tmp_path / 'boxes.txt'}" in data.how_to_add()
+    (tmp_path / "videos").mkdir()
+    assert data.present()
+    (tmp_path / "boxes.txt").unlink()
+    assert not data.present()
+    assert not made(tmp_path, "a.mp4 0\nb.mp4 1", "c.mp4 0").table().boxes

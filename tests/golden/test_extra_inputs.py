@@ -169,7 +169,8 @@ def test_actorcm() -> None:
     areas = EXAMPLES["actorcm_tau0p9"]["ratio"]
     method = rehearse(ActorCutMix, threshold=0.9)
     method.student.backbone = Painted()
-    method.persons = Persons(areas)  # type: ignore[assignment]
+    persons = Persons(areas)
+    method.persons = persons  # type: ignore[assignment]
     weak, strong = pictures(fixture("zw"), fixture("zs")), pictures(fixture("zs"), fixture("zs"))
     labeled = {"labeled": pictures(fixture("zl"), fixture("zl"))}
     unlabeled = {"weak": weak, "strong": strong}
@@ -177,7 +178,7 @@ def test_actorcm() -> None:
     made = method.step(views, progress(Unmoved()))
     assert made.pseudo_label is not None
     with Example("actorcm_tau0p9") as example:
-        area = method.persons(weak[0]).double().mean((1, 2, 3))
+        area = persons(weak[0]).double().mean((1, 2, 3))
         share = actorcm.label_share(area)
         example.check("ratio", area)
         example.check("weight", share)

@@ -50,7 +50,7 @@ def test_only_the_rule_or_one_part_differs_from_the_step_of_fixmatch() -> None:
         assert method.step is FixMatch.step
     for method in (FlexMatch, SoftMatch):  # "differ from it by their thresholding only"
         own = set(vars(method)) & set(vars(FixMatch)) - {"__module__", "__doc__", "__annotations__"}
-        assert own <= {"name", "source", "Config", "build_thresholding"}, own
+        assert own <= {"name", "source", "separable", "Config", "build_thresholding"}, own
 
 
 # FlexMatch
@@ -323,9 +323,9 @@ def test_a_threshold_that_a_method_ignores_is_not_tuned() -> None:
 @pytest.mark.parametrize(
     ("method", "values", "message"),
     [
-        (Dash, {"decay": 1.0}, "config field 'decay' is 1.0, but input should be greater than 1"),
-        (Dash, {"interval": 0.0}, "config field 'interval' is 0.0, but input should be greater than 0"),
-        (UDA, {"temperature": 0.0}, "config field 'temperature' is 0.0, but input should be greater than 0"),
+        (Dash, {"decay": 1.0}, "config field 'decay' is 1.0, but it must be above 1 and finite."),
+        (Dash, {"interval": 0.0}, "config field 'interval' is 0.0, but it must be above 0 and at most 1."),
+        (UDA, {"temperature": 0.0}, "config field 'temperature' is 0.0, but it must be above 0 and finite."),
         (DeFixMatch, {"alignment": "weight"}, "config field 'alignment' is 'weight', but input should be"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,32 @@ def test_the_share_of_mixed_batches_is_a_setting(probability: float, mixes: bool
     assert isinstance(method, ActorCutMix)
     _, share = method.trained_view(views(2), Draws(0, 0))
     assert bool((share < 1).any()) == mixes
+
+
+def test_actorcm_takes_the_boxes_of_the_data_set_where_there_are_some() -> None:
+    config = ActorCutMix.Config(cutmix_probability=1.0)
+    reason = ActorCutMix.unsupported(config, TASK)
+    assert reason is not None
+    assert "--boxes FILE" in reason
+    assert "detector_weights" in reason
+    boxed = replace(TASK, boxes=True)
+    assert ActorCutMix.unsupported(config, boxed) is None
+    missing = replace(config, detector_weights="absent.pth")
+    assert "absent.pth" in str(ActorCutMix.unsupported(missing, boxed))
+
+    method = ActorCutMix(config, boxed, small_net)
+    assert method.persons is None
+    assert method.recipe().unlabeled["weak"].persons
+    batch = views(2)
+    shape = batch.unlabeled["weak"][0][:, 0].shape
+    masks = torch.zeros(shape, dtype=torch.bool)
+    masks[0, :, :4, :4] = True  # the second clip has nobody
+    (view,), share = method.trained_view(replace(batch, persons={"weak": (masks,)}), Draws(0, 0))
+    weak = batch.unlabeled["weak"][0]
+    assert torch.equal(view[0, :, :, :4, :4], weak[0, :, :, :4, :4])
+    assert torch.equal(view[0, :, :, 4:, :], weak[1, :, :, 4:, :])
+    area = 16 / (shape[2] * shape[3])
+    torch.testing.assert_close(share, torch.tensor([1 - (1 - area) ** 4, 1.0]))
 
 
 def test_rehearsals_leave_other_methods_alone() -> None:

@@ -200,7 +200,7 @@ def test_a_linear_head_concatenates_levels() -> None:
     ("values", "message"),
     [
         ({"thresold": 0.9}, "there is no config field 'thresold'. Did you mean 'threshold'?"),
-        ({"threshold": 1.2}, "config field 'threshold' is 1.2, but input should be less than or equal to 1"),
+        ({"threshold": 1.2}, "config field 'threshold' is 1.2, but it must be at least 0 and at most 1."),
         ({"frames": -3}, "config field 'frames' is -3"),
         ({"unlabeled_weight": float("inf")}, "config field 'unlabeled_weight' is inf"),
         ({"unlabeled_weight": float("nan")}, "config field 'unlabeled_weight' is nan"),

@@ -114,10 +114,9 @@ def _against_labels(boards: Sequence[Board], budgets: Sequence[float], looks: Lo
     labels = list(dict.fromkeys(row.entry.label for board in ordered for row in board.ranked))
     figure, (ax,) = canvas(5.6)
     handles = []
-    for i, label in enumerate(labels):
+    for label in labels:
         look = looks[label]
-        shift = 0.76 * ((i + 0.5) / len(labels) - 0.5)
-        _line(ax, ordered, label, look, shift)
+        _line(ax, ordered, label, look, len(labels))
         shown = wrap(_with_diverged(label, ordered))
         handles.append(Line2D([], [], color=look.color, marker=look.marker, label=shown))
     handles += _bound_lines(ax, ordered, looks)
@@ -133,13 +132,15 @@ def _against_labels(boards: Sequence[Board], budgets: Sequence[float], looks: Lo
     return figure
 
 
-def _line(ax: Axes, boards: Sequence[Board], label: str, look: Look, shift: float) -> None:
+def _line(ax: Axes, boards: Sequence[Board], label: str, look: Look, most: int) -> None:
+    """One entry; the entries of a budget stand side by side around its tick, the highest mean first."""
     xs, means = [], []
     for i, board in enumerate(boards):
-        row = next((row for row in board.ranked if row.entry.label == label), None)
-        if row is None or row.mean is None:
+        place = next((at for at, row in enumerate(board.ranked) if row.entry.label == label), None)
+        row = None if place is None else board.ranked[place]
+        if place is None or row is None or row.mean is None:
             continue
-        x = i + shift
+        x = i + 0.76 * (place + 0.5 - len(board.ranked) / 2) / most
         scores = [100 * row.scores[seed] for seed in row.used]
         across = [x + 0.02] * len(scores)
         ax.scatter(across, scores, color=look.color, marker=look.marker, s=16, alpha=0.6, linewidths=0)

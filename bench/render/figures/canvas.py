@@ -103,6 +103,10 @@ def tight_box(figure: Figure) -> Bbox:
     """What a figure covers, with a little room, in inches: found once for all its files."""
     with settings():
         figure.draw_without_rendering()
+        if figure.get_layout_engine() is not None:  # it moves axes at every drawing: settled, then fixed
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+            figure.draw_without_rendering()
         return figure.get_tightbbox().padded(PAD)
 
 

@@ -43,8 +43,8 @@ def confusions(board: Board, details: Mapping[str, Details], classes: Sequence[s
             counts = details[row.entry.label].confusion
             if counts is not None:
                 image = ax.imshow(_shares(counts), vmin=0, vmax=100, cmap=COLORS, interpolation="nearest")
-            accuracy = f" {percent(row.mean.estimate)}" if row.mean else ""
-            ax.set_title(f"{wrap(row.entry.label, 22)}{accuracy}", fontsize=10, pad=4)
+            accuracy = f" {percent(row.mean.estimate)}\u00a0%" if row.mean else ""
+            ax.set_title(wrap(f"{row.entry.label}{accuracy}", 22), fontsize=9.5, pad=4)
             _class_axes(ax, classes, left=i % columns == 0, bottom=i >= columns * (lines - 1))
         figure.suptitle(f"{title(board)}: true class (down) and answered class (across)", fontsize=12)
         if image is not None:
@@ -60,11 +60,15 @@ def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(100 * counts[:, :-1] / clips, dtype=np.float64)
 
 
+def _short(name: str, most: int = 28) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def _class_axes(ax: Axes, classes: Sequence[str], left: bool, bottom: bool) -> None:
     ax.grid(visible=False)
     ax.spines["bottom"].set_visible(False)
     if len(classes) <= NAMED:
-        ticks, names = range(len(classes)), [wrap(name, 16).replace("\n", " ") for name in classes]
+        ticks, names = range(len(classes)), [_short(name) for name in classes]
         ax.set_xticks(ticks, names, rotation=90, fontsize=7)
         ax.set_yticks(ticks, names, fontsize=7)
     ax.tick_params(labelleft=left, labelbottom=bottom, length=0)

@@ -35,7 +35,7 @@ def differences(board: Board, looks: Looks, to: To = "baseline") -> Figure:
         for y, (row, comparison) in enumerate(rows):
             _difference(ax, y, comparison, looks[row.entry.label], board.suite.alpha)
         entry_axis(ax, [row_name(row) for row, _ in rows])
-        ax.set_xlim(*_limits(rows))
+        ax.set_xlim(*_limits(rows, margin))
         name = _reference(board, to)
         ax.set_xlabel(
             f"points above {name}" + (f"  (gray: too small to matter, ±{margin:g})" if margin > 0 else "")
@@ -54,9 +54,12 @@ def _reference(board: Board, to: To) -> str:
     return board.baseline.entry.label if board.baseline else "the baseline"
 
 
-def _limits(rows: Sequence[tuple[Row, Comparison]]) -> tuple[float, float]:
-    """The range of the axis with 0 inside; the interval of a row that diverged would squeeze all others."""
-    values = [0.0]
+def _limits(rows: Sequence[tuple[Row, Comparison]], margin: float) -> tuple[float, float]:
+    """The range of the axis, what is too small to matter inside.
+
+    The interval of a row that diverged would squeeze all others.
+    """
+    values = [-margin, margin]
     for row, c in rows:
         ends = () if row.diverged else (c.low, c.high)
         values += [100 * value for value in (c.estimate, *ends) if value is not None]

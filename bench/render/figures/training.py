@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.board import Board, Row
-from bench.render.details import CURVES, Curve, Details
+from bench.render.details import CURVES, Curve, Details, decades, loss_range
 from bench.render.figures.canvas import Looks, canvas, settings, wrap
 from bench.render.palette import Look
 from bench.render.words import title
@@ -42,7 +42,8 @@ def curves(board: Board, details: Mapping[str, Details], looks: Looks, names: Se
                 curve = details[row.entry.label].curves.get(name)
                 if curve is not None:
                     _curve(ax, curve, looks[row.entry.label], name in PSEUDO_LABELS, i)
-            _axis(ax, name)
+            mine = [details[row.entry.label].curves for row in rows]
+            _axis(ax, name, [each[name] for each in mine if name in each])
         axes[0].legend(
             handles=[_handle(row, looks[row.entry.label]) for row in rows],
             loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=10,
@@ -67,14 +68,18 @@ def _curve(ax: Axes, curve: Curve, look: Look, share: bool, i: int) -> None:
     )  # fmt: skip
 
 
-def _axis(ax: Axes, name: str) -> None:
+def _axis(ax: Axes, name: str, curves: Sequence[Curve]) -> None:
     ax.grid(visible=False, axis="x")
     if name in PSEUDO_LABELS:
         ax.set_ylabel(wrap(f"{CURVES[name]} (%)", 26), fontsize=10)
         ax.set_ylim(-2, 102)
     else:
         ax.set_ylabel(wrap(CURVES[name], 26), fontsize=10)
-        ax.set_ylim(bottom=0)
+        ax.set_yscale("log", nonpositive="clip")
+        low, high = loss_range(curves)
+        ax.set_ylim(low, high)
+        powers = decades(low, high)
+        ax.set_yticks(powers, [f"{power:g}" for power in powers])
 
 
 def _handle(row: Row, look: Look) -> Line2D:

@@ -229,7 +229,7 @@ def test_a_refused_download_says_which_file_to_give(monkeypatch: pytest.MonkeyPa
         tiny(weights="vit_tiny_patch16_224")
     assert str(caught.value) == (
         "weights 'vit_tiny_patch16_224' cannot be downloaded here (ConnectionError); give the file of a ViT "
-        "state dict (.pth or .safetensors), or 'random'."
+        "state dict (.pth or .safetensors), or go on with --init random."
     )
 
 

@@ -81,7 +81,21 @@ def test_ticks_are_round(high, expected):
     assert ticks(high) == pytest.approx(expected)
 
 
+def test_losses_are_drawn_between_powers_of_ten():
+    def of(*values):
+        found = log(list(range(len(values))), loss__supervised=list(values))
+        return details_module._curve([found], details_module._labeled_loss)
+
+    assert details_module.loss_range([of(2.5, 0.3, 0.02)]) == pytest.approx((0.01, 10.0))
+    assert details_module.loss_range([of(2.5, 1e-9)]) == pytest.approx((0.001, 10.0))  # at most four powers
+    assert details_module.loss_range([of(1.0, 1.0)]) == pytest.approx((0.1, 1.0))
+    assert details_module.loss_range([of(0.0, 0.0)]) == pytest.approx((0.1, 1.0))
+    text = str(chart("loss", [Line(0, "a", "red", "", of(2.5, 0.0, 0.3))], percent=False))
+    assert ">10<" in text and ">0.1<" in text and "nan" not in text and "inf" not in text
+
+
 def test_a_chart_escapes_its_labels_and_stays_inside(tmp_path):
     curve = details_module._curve([log([0, 1], loss__supervised=[1.0, 7.0])], details_module._labeled_loss)
-    text = str(chart("<b>", [Line(0, "<script>", "red;}", curve)], percent=False))
+    text = str(chart("<b>", [Line(0, "<script>", "red;}", '7"3', curve)], percent=False))
+    assert 'stroke-dasharray="7&#34;3"' in text
     assert "<script" not in text and "<b>" not in text and 'data-line="0"' in text

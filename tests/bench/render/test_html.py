@@ -13,7 +13,7 @@ from page_run import ENTRIES, make_run, with_logs
 from synthetic_runs import suite
 
 from bench.render.columns import EXPLAINED
-from bench.render.html import sort_key
+from bench.render.html.cells import sort_key
 from bench.render.report import write_report
 
 VOID = {"meta", "link", "input", "img", "br", "hr"}

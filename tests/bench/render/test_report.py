@@ -202,7 +202,8 @@ def test_tuning_is_printed_with_its_effort_and_its_gaps(tmp_path):
         entries={"supervised": {"optimizer": {"lr": 0.01}}, "fixmatch": {"config": {"threshold": 0.9}}},
     )  # fmt: skip
     page = report(tmp_path, loaded=suite(ENTRIES, tuned=tuned))
-    assert "tuned: 12 configurations each, on validation clips of gymlike@2 with seeds 100-101" in page
+    assert "tuned: 12 configurations each, on validation clips of gymlike (2 labels per class)" in page
+    assert "with seeds 100-101, which no board uses" in page
     assert "0123abcd" in page and "Not tuned, so not of equal effort: softmatch." in page
     details = page.split("How each row was measured")[1]
     assert "12 configurations (threshold)" in table_row(details, "fixmatch")
@@ -235,6 +236,7 @@ def test_the_small_print_says_what_was_run(tmp_path):
 def test_one_method_run_by_two_versions_of_the_code_is_a_warning(tmp_path):
     page = report(tmp_path, code_hash=lambda method, seed: f"code{seed > 2}-{method}")
     assert re.search(r"Warning: trials of fixmatch on shiftnet, .* by different versions of the code", page)
+    assert page.count("Read the warning below its table first") == 1
 
 
 def test_results_csv_has_a_row_per_trial_and_costs_apart(tmp_path):

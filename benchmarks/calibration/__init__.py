@@ -1,0 +1,1 @@
+"""Simulated boards and what the tests of the leaderboard make of them."""
