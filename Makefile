@@ -44,7 +44,7 @@ calibrate: setup ## false marks and power of the tests into docs/statistics.md (
 	$(BIN)/python benchmarks/calibrate.py --write docs/statistics.md
 
 chaos: setup     ## random kills, full disks and damaged files; every table must come out the same (long; resumable)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/chaos.py --faults 160 --ray 40 --seed 1 --kept runs/chaos.jsonl
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/chaos.py --faults 160 --ray 40 --seed 1 --kept runs/chaos.jsonl --write docs/running.md
 
 lock: setup      ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-annotate \

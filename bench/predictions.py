@@ -73,18 +73,19 @@ class Texts:
         return self._known[key]
 
 
-def read_predictions(path: Path, texts: Texts | None = None) -> Predictions:
+def read_predictions(path: Path, texts: Texts | None = None, content: bytes | None = None) -> Predictions:
     """Reads the predictions of one trial.
 
     Args:
         path: the Parquet file.
         texts: columns of texts of earlier files, for whoever reads many.
+        content: of the file, for who has read it already.
 
     Raises:
         UserError: naming the file, and the row and its clip, for a file that is no Parquet, a missing
             column, an empty cell, a clip that occurs twice, a class or probability that cannot be.
     """
-    return predictions_of(_table(path), path, texts)
+    return predictions_of(_table(path, content), path, texts)
 
 
 def predictions_of(table: pa.Table, path: Path, texts: Texts | None = None) -> Predictions:
@@ -139,11 +140,14 @@ def check(found: Predictions, path: Path) -> None:
             seen.add(clip)
 
 
-def _table(path: Path) -> pa.Table:
+def _table(path: Path, content: bytes | None) -> pa.Table:
     try:
-        with pq.ParquetFile(path) as file:
-            missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
-            table = None if missing else file.read(columns=list(COLUMNS))
+        # From memory and in this thread: a report reads thousands of small files.
+        given = path.read_bytes() if content is None else content
+        with pq.ParquetFile(pa.BufferReader(given)) as file:
+            present = set(file.schema_arrow.names)
+            missing = [name for name in COLUMNS if name not in present]
+            table = None if missing else file.read(columns=list(COLUMNS), use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: cannot be read as Parquet; {CURE}.") from error
     if table is None:

@@ -237,8 +237,16 @@ def _planned(item: Any, place: str) -> PlannedTrial:
         raise UserError(f"{place}.{name}: {first['msg']}; run the same command again.") from error
 
 
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
 def _record(planned: PlannedTrial, trial: str, folder: TrialFolder, lists: _Lists) -> Record:
-    done = folder.done()
+    answers = _content(folder.path / PREDICTIONS)
+    done = folder.done(answers) if answers is not None else None
     if done is None:
         failed = folder.failed()
         if failed is None and (folder.path / DONE).is_file():
@@ -256,7 +264,7 @@ def _record(planned: PlannedTrial, trial: str, folder: TrialFolder, lists: _List
             f"{trial}; records of different trials are never mixed: delete the folder and run the "
             "same command again."
         )
-    found = read_predictions(folder.path / PREDICTIONS, lists.texts)
+    found = read_predictions(folder.path / PREDICTIONS, lists.texts, answers)
     scored, order = lists.of(found)
     correct = found.correct[order]
     stated = done.get("metrics", {}).get("top1")

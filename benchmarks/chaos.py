@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import chaos_table
 import numpy as np
 import torch
 from chaos_faults import (
@@ -33,7 +34,7 @@ from chaos_faults import (
     results,
     table,
 )
-from chaos_kept import Kept, code_of
+from chaos_kept import FAULT_CODE, RAY_CODE, Kept, code_of
 
 from bench.plan import Choice, PlannedTrial, plan_section
 from bench.runner import prepare_data
@@ -111,7 +112,7 @@ def campaign(
     torch.set_num_threads(1)
     trials = tiny_trials()
     codes = [trial_code_hash(trial.spec) for trial in trials]
-    notes = Kept(kept, f"{codes[-1]} {code_of('chaos_faults')}", seed)
+    notes = Kept(kept, f"{codes[-1]} {code_of(FAULT_CODE)}", seed)
     past = {row["number"]: row["kind"] for row in notes.rows if "number" in row}
     passed: Counter[str] = Counter(kind for number, kind in past.items() if number in numbers)
     failed: list[str] = []
@@ -129,6 +130,7 @@ def campaign(
             if number in past or time.monotonic() > until:
                 continue
             run = RunFolder(home / "run")
+            began = time.monotonic()
             try:
                 kind = one_fault(number, seed, Stage(run, trials, instructions), expected)
             except AssertionError as error:
@@ -137,11 +139,18 @@ def campaign(
                 say(failed[-1])
             else:
                 passed[kind] += 1
-                notes.add({"number": number, "kind": kind})
+                notes.add({"number": number, "kind": kind, "seconds": round(time.monotonic() - began, 1)})
             finally:
                 release(run.path)
                 shutil.rmtree(run.path, ignore_errors=True)
     return passed, failed
+
+
+def _write_table(page: Path, kept: Path, seed: int) -> None:
+    """The table of what is kept of today's code."""
+    code = f"{trial_code_hash(tiny_trials()[-1].spec)} {code_of(FAULT_CODE)}"
+    ray = Kept(kept, code_of(*RAY_CODE), seed).rows
+    chaos_table.write(page, chaos_table.markdown(Kept(kept, code, seed).rows, ray))
 
 
 def main() -> int:
@@ -152,6 +161,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="default: a new one, which is printed")
     parser.add_argument("--only", type=int, default=None, help="just the fault of this number")
     parser.add_argument("--kept", type=Path, default=None, help="file of faults that passed")
+    parser.add_argument("--write", type=Path, default=None, help="page that takes the table of what is kept")
     parser.add_argument("--minutes", type=float, default=None, help="begin no further fault after so long")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started ends with it
@@ -172,6 +182,8 @@ def main() -> int:
         count = sum(survived.values())
         missing += max(0, given.ray - count) if not broken else 0
         print(f"{count} of {given.ray} faults through Ray passed: {dict(sorted(survived.items()))}")
+    if given.write is not None and given.kept is not None:
+        _write_table(given.write, given.kept, seed)
     print(f"{len(failed)} failed, {missing} still to come, {time.monotonic() - began:.0f} s")
     return 1 if failed else 3 if missing else 0
 

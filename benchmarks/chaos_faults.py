@@ -79,6 +79,7 @@ def forked(work: Callable[[], int]) -> int:
     if pid == 0:
         status = 2
         try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the campaign's own is not for its children
             status = work()
         except BaseException:  # the child of a fork must never run on in its parent's code
             traceback.print_exc()

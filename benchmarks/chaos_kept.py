@@ -22,6 +22,9 @@ TESTED = (
 )
 """The code whose behavior under faults a campaign tests; reports and statistics are not its subject."""
 
+FAULT_CODE = "chaos_faults"
+RAY_CODE = ("bench.schedule", "chaos_ray")
+
 
 def code_of(*more: str) -> str:
     """A hash of the code of `TESTED` and of these modules."""

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import yaml
-from chaos_kept import Kept, code_of
+from chaos_kept import RAY_CODE, Kept, code_of
 
 from bench.lease import holder_of
 from bench.render.results_csv import COST_ENDINGS
@@ -59,7 +59,7 @@ def ray_campaign(
     Returns:
         How many faults passed by what was killed, and a line per run that went wrong.
     """
-    notes = Kept(kept, code_of("bench.schedule", "chaos_ray"), seed)
+    notes = Kept(kept, code_of(*RAY_CODE), seed)
     failed: list[str] = []
     with _place(kept) as home:
         expected = next((row["calm"] for row in notes.rows if "calm" in row), None)
