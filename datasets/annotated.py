@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from datasets.clip_files import check_present
 from datasets.errors import UserError
 from datasets.types import ClipRef, ClipTable
 
@@ -88,19 +89,13 @@ class AnnotatedSet(ABC):
         Raises:
             UserError: the folder, or more than half of the files, are missing.
         """
-        videos = self.place.videos
-        if not videos.is_dir():
-            raise UserError(
-                f"the folder {videos} of data set '{self.name}' does not exist; add the set again with the "
-                f"right --videos, after: python -m bench data rm {self.name}"
-            )
-        clips = self.table().clips()
-        missing = [clip for clip in clips if not clip.path.is_file()]
-        if len(missing) * 2 > len(clips):
-            raise UserError(
-                f"{len(missing)} of {len(clips)} clips of data set '{self.name}' are not in {videos}, the "
-                f"first is '{missing[0].key}'; give with --videos the folder that holds the clips."
-            )
+        check_present(
+            self.name,
+            self.place.videos,
+            self.table().clips() if self.place.videos.is_dir() else (),
+            f"add the set again with the right --videos, after: python -m bench data rm {self.name}",
+            "give with --videos the folder that holds the clips.",
+        )
 
     def how_to_add(self) -> str:
         """The command that brings this data set to another machine."""

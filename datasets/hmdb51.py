@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from datasets.annotated import AnnotatedSet, Folder, one_each, read_rows
 from datasets.errors import UserError
+from datasets.official_splits import split_formats, split_of
 from datasets.source_names import source_of
 from datasets.types import ClipRef, ClipTable
 
@@ -25,17 +26,12 @@ _FILE = re.compile(r"(?P<name>.+)_test_split(?P<split>[123])\.txt")
 class HMDB51(AnnotatedSet):
     """HMDB51; `hmdb51` is split 1.  Clips with flag 0 are not used."""
 
-    formats: ClassVar[Mapping[str, str]] = {
-        "hmdb51": "HMDB51, official split 1",
-        "hmdb51_split1": "HMDB51, official split 1",
-        "hmdb51_split2": "HMDB51, official split 2",
-        "hmdb51_split3": "HMDB51, official split 3",
-    }
+    formats: ClassVar[Mapping[str, str]] = split_formats("hmdb51", "HMDB51")
     origin: ClassVar[str] = "the HMDB page of the Serre lab (test_train_splits)"
 
     def read(self) -> ClipTable:
         """The files of one split."""
-        split = self.place.format[-1] if "_split" in self.place.format else "1"
+        split = split_of(self.place.format)
         found: dict[str, Path] = {}
         for path in sorted(self.place.annotations.rglob(f"*_test_split{split}.txt")):
             if match := _FILE.fullmatch(path.name):

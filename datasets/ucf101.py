@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from datasets.annotated import AnnotatedSet, Folder, label_in, one_each, read_rows
 from datasets.errors import UserError
+from datasets.official_splits import split_formats, split_of
 from datasets.source_names import source_of
 from datasets.types import ClipRef, ClipTable
 
@@ -21,17 +22,12 @@ from datasets.types import ClipRef, ClipTable
 class UCF101(AnnotatedSet):
     """UCF101; `ucf101` is split 1."""
 
-    formats: ClassVar[Mapping[str, str]] = {
-        "ucf101": "UCF101, official split 1",
-        "ucf101_split1": "UCF101, official split 1",
-        "ucf101_split2": "UCF101, official split 2",
-        "ucf101_split3": "UCF101, official split 3",
-    }
+    formats: ClassVar[Mapping[str, str]] = split_formats("ucf101", "UCF101")
     origin: ClassVar[str] = "the UCF Center for Research in Computer Vision (ucfTrainTestlist)"
 
     def read(self) -> ClipTable:
         """The lists of one split."""
-        split = self.place.format[-1] if "_split" in self.place.format else "1"
+        split = split_of(self.place.format)
         classes = read_classes(self.annotation("classInd.txt"))
         files = Folder(self.place.videos)
         train, test = (self.annotation(f"{role}list0{split}.txt") for role in ("train", "test"))

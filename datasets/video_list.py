@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.annotated import Folder
+from datasets.clip_files import check_present
 from datasets.errors import UserError, unknown_name
 from datasets.person_boxes import read_boxes
 from datasets.source_names import source_of
@@ -140,17 +141,13 @@ class VideoListSet:
             UserError: the folder, or more than half of the files, are missing.
         """
         root = self.entry.root
-        if not root.is_dir():
-            raise UserError(
-                f"the folder {root} of data set '{self.name}' does not exist; give the right one with --root."
-            )
-        clips = self.table().clips()
-        missing = [clip for clip in clips if not clip.path.is_file()]
-        if len(missing) * 2 > len(clips):
-            raise UserError(
-                f"{len(missing)} of {len(clips)} clips of data set '{self.name}' are not in {root}, the "
-                f"first is '{missing[0].key}'; give the folder to which the lists' paths belong with --root."
-            )
+        check_present(
+            self.name,
+            root,
+            self.table().clips() if root.is_dir() else (),
+            "give the right one with --root.",
+            "give the folder to which the lists' paths belong with --root.",
+        )
 
     def how_to_add(self) -> str:
         """The command that brings this data set to another machine."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datasets.annotated import AnnotatedSet, Place
-from datasets.audit_lists import compare_official, read_published
+from datasets.audit_lists import audit_lists, compare_official, read_published
 from datasets.errors import UserError
 from datasets.finegym import FineGym
 from datasets.hmdb51 import HMDB51
@@ -78,3 +78,50 @@ def test_mmaction2_lists() -> None:
     assert (first.frames, first.label, second.frames) == (273, "1", 300)
     with pytest.raises(UserError, match="one label a clip"):
         read_clip_list(FORMATS / "mmaction2-tests/rawframe_test_list_multi_label.txt")
+
+
+STATED = {
+    "finegym/all99_5": (1, 97, 0, 3417),
+    "finegym/all99_10": (3, 142, 0, 3417),
+    "finegym/all288_5": (1, 81, 0, 9353),
+    "finegym/all288_10": (0, 188, 74, 9353),
+    "finegym/UB_10": (5, 169, 0, 990),
+    "finegym/UB_20": (18, 326, 0, 990),
+    "finegym/FX_10": (4, 43, 0, 766),
+    "finegym/FX_20": (6, 84, 0, 766),
+    "finegym/VT_10": (1, 38, 0, 102),
+    "finegym/VT_20": (5, 87, 0, 102),
+    "finegym/UB_S1_10": (9, 123, 0, 316),
+    "finegym/UB_S1_20": (13, 234, 0, 316),
+    "finegym/FX_S1_10": (3, 39, 0, 236),
+    "finegym/FX_S1_20": (13, 82, 0, 236),
+    "finegym-new/list_finegym_new_5": (1, 82, 0, 1429),
+    "finegym-new/list_finegym_new_10": (0, 180, 9, 1429),
+    "list_ucf_1": (1, 1, 0, 0),
+    "list_ucf_5": (0, 11, 1, 0),
+    "list_ucf_10": (10, 10, 0, 0),
+    "list_hmdb_40": (23, 215, 0, 647),
+    "list_hmdb_50": (30, 272, 0, 647),
+    "list_hmdb_60": (38, 298, 0, 647),
+}
+"""Folder -> least and most labels a class, classes without labels, test clips that share a source."""
+
+
+@pytest.mark.skipif(not SPLITS.is_dir(), reason="the published lists are not here")
+@pytest.mark.parametrize("name", STATED)
+def test_the_audit_states_what_is_known_of_the_published_lists(name: str) -> None:
+    least, most, empty, shared = STATED[name]
+    found = {(each.severity, each.check): each for each in audit_lists(read_published(SPLITS / name))}
+    assert all(severity != "leak" for severity, _ in found)
+    said = " / ".join(each.sentence for each in found.values())
+    assert "the validation clips are the test clips" in said
+    stratified = least == most
+    assert ("not stratified" in said) != stratified
+    assert stratified or f"{least} to {most} labels per class" in said
+    assert ("classes have no labeled clip" in said or "class has no labeled clip" in said) == bool(empty)
+    assert (f"{empty} of " in said) or not empty
+    assert (f"{shared} of " in said and "come from a source video" in said) == bool(shared)
+    assert ("132 labels contradict the folder" in said) == ("hmdb" in name)
+    assert ("CRLF" in said) == ("new" not in name)
+    assert ("is the list of no role" in said) == (name == "finegym/UB_10")
+    assert ("unlabe.csv" in said) == (name == "list_ucf_5")
