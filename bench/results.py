@@ -61,7 +61,8 @@ def read_results(path: Path) -> tuple[ResultRow, ...]:
             header = list(reader.fieldnames or ())
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); name a results.csv with --results.") from None
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+        raise UserError(f"{path}: {why}; name a results.csv with --results.") from None
     _check_header(header, path)
     seen: dict[tuple[str, str, str, int], int] = {}
     found = []

@@ -70,14 +70,17 @@ def tables_tex(loaded: LoadedSuite, boards: Sequence[Board]) -> str:
 
 def escape(text: str) -> str:
     """Text that TeX sets as it is, on one line; characters that no text has (controls) are dropped."""
-    one_line = " ".join(text.split())
+    return _escaped(" ".join(text.split()))
+
+
+def _escaped(one_line: str) -> str:
     kept = (c for c in one_line if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
     return "".join(SPECIAL.get(character, character) for character in kept)
 
 
 def cell(text: str) -> str:
     """A cell of a table: numbers below zero get a minus."""
-    return "$-$".join(escape(part) for part in NEGATIVE.split(" ".join(text.split())))
+    return "$-$".join(_escaped(part) for part in NEGATIVE.split(" ".join(text.split())))
 
 
 def _table(board: Board, loaded: LoadedSuite, number: int) -> str:

@@ -97,5 +97,5 @@ def test_a_table_of_another_run_or_other_code_is_not_mixed_in(run, table, edit, 
 
 
 def test_a_table_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match=r"gone\.csv: cannot be read .*--results"):
+    with pytest.raises(UserError, match=r"gone\.csv: there is no such file; .*--results"):
         read_results(tmp_path / "gone.csv")

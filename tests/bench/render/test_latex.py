@@ -70,6 +70,7 @@ def test_a_name_cannot_become_a_command(tmp_path):
 
 def test_numbers_and_dashes():
     assert cell("-2.2 (-4.4 to 0.1)") == "$-$2.2 ($-$4.4 to 0.1)"
+    assert cell("-3.4 (-6.4 to -0.4)") == "$-$3.4 ($-$6.4 to $-$0.4)"  # with its spaces
     assert cell("1–3") == "1--3" and cell("–") == "--" and cell("< .001") == "\\textless{} .001"
     assert cell("fixmatch-2") == "fixmatch{-}2"
 
