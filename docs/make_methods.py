@@ -243,7 +243,9 @@ def classic() -> str:
 REFERENCE = ("fixmatch", "unlabeled_weight")
 CLASSIC_HEADER = ("entry", "top-1 %", "vs. supervised", "p", "used %", "of them right %", "labels right %")
 CONTROLS = """\
-Trials of the run with one setting changed (`benchmarks/classic_controls.py`), top-1 % over the same seeds:"""
+Trials of the run with one setting changed (`benchmarks/classic_controls.py`), top-1 % over the same seeds.
+Which setting to change was decided after the table and its logs were seen, and the test clips are those of
+the table: the controls explain rows, they are no results:"""
 
 
 def percent(value: float) -> str:
