@@ -17,7 +17,6 @@ def start_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]
     """Starts a cluster whose head runs no trials."""
     monkeypatch.setenv("RAY_worker_niceness", "0")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     from ray.cluster_utils import Cluster
 
