@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -43,8 +42,6 @@ from datasets.types import ClipTable
 
 CHECKPOINT_SECONDS = 300.0
 """Time between checkpoints of a running trial."""
-CHECKPOINT_VARIABLE = "SEFAR_BENCH_CHECKPOINT_SECONDS"
-"""Environment variable with another time between checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,17 +271,6 @@ def open_cache(spec: TrialSpec, table: ClipTable, data: Any, workers: int = 2) -
     return ClipCache.open(clips, spec.data, short_side, workers=workers, decoder=decoder, form=form)
 
 
-def _checkpoint_seconds() -> float:
-    given = os.environ.get(CHECKPOINT_VARIABLE, "")
-    try:
-        seconds = float(given or CHECKPOINT_SECONDS)
-    except ValueError:
-        seconds = -1.0
-    if not seconds >= 0:
-        raise UserError(f"{CHECKPOINT_VARIABLE}: '{given}' is no number of seconds; give one such as 60.")
-    return seconds
-
-
 class _Keeper:
     """Looks after a trial between its steps: checkpoints with the log so far, signals, time-out."""
 
@@ -301,7 +287,7 @@ class _Keeper:
         self._spec, self._experiment, self._checkpoints = spec, experiment, checkpoints
         self._log, self._manner, self._notice, self._pulse = log, manner, notice, beat
         given = manner.checkpoint_seconds
-        self._every = _checkpoint_seconds() if given is None else given
+        self._every = CHECKPOINT_SECONDS if given is None else given
         self._last = self._started = time.monotonic()
 
     def resume(self) -> None:

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import checkpoints, index, lease, store, trial
+from bench import checkpoints, event_file, index, lease, store, trial
 from bench.agenda import survey
 from bench.plan import PlannedTrial
 from bench.preemption import Preempted
 from bench.runner import PLAN, sweep
-from bench.store import DONE, METRICS, PREDICTIONS, RunFolder, write_json
+from bench.store import DONE, METRICS, PREDICTIONS, SPEC, RunFolder, write_json
 from bench.trial import Manner, finished, run_trial
 from datasets.errors import UserError
 
@@ -350,7 +350,7 @@ def results(run: RunFolder, trials: Sequence[PlannedTrial]) -> dict[str, tuple[i
 
 def litter(run: RunFolder) -> list[str]:
     """Files that only an interrupted run has, or none should."""
-    kept = {DONE, METRICS, PREDICTIONS, "spec.json"}
+    kept = {DONE, METRICS, PREDICTIONS, SPEC, event_file.NAME}
     found = [path for path in run.path.glob("trials/*/*") if path.name not in kept]
     found += [path for path in run.path.glob("*") if path.name not in (PLAN, "trials", index.NAME)]
     return sorted(str(path.relative_to(run.path)) for path in found)

@@ -23,7 +23,7 @@ TESTED = (
 """The code whose behavior under faults a campaign tests; reports and statistics are not its subject."""
 
 FAULT_CODE = "chaos_faults"
-RAY_CODE = ("bench.schedule", "chaos_ray")
+RAY_CODE = ("bench.schedule.driver", "bench.schedule.worker", "chaos_ray")
 
 
 def code_of(*more: str) -> str:

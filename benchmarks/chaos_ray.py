@@ -180,11 +180,8 @@ class Disturbed:
     def _start(self) -> subprocess.Popen[bytes]:
         suite = _suite(self.home)
         given = ["--suite", str(suite), "--out", "runs", "--max-retries", "9"]
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "SEFAR_BENCH_CHECKPOINT_SECONDS": CHECKPOINT_SECONDS,
-        }
+        given += ["--checkpoint-seconds", CHECKPOINT_SECONDS]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with (self.home / MESSAGES).open("w") as messages:
             return subprocess.Popen(
                 [sys.executable, "-m", "bench", "run", *given],

@@ -24,7 +24,6 @@ PASSED_ON = (
     "SEFAR_BENCH_CACHE",
     "SEFAR_BENCH_CACHE_GIB",
     "SEFAR_BENCH_PLUGINS",
-    "SEFAR_BENCH_CHECKPOINT_SECONDS",
     "PYTHONPATH",
 )
 """Environment variables that workers get from the driver, also on other machines."""
