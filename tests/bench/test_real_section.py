@@ -51,7 +51,7 @@ def test_the_suite_uses_the_set_and_holds_it_back_without_a_gpu(
 ) -> None:
     ran: list[list[str]] = []
 
-    def execute(trials: Any, todo: Any, run: Any, settings: Any) -> Outcome:
+    def execute(trials: Any, todo: Any, run: Any, settings: Any, told: Any) -> Outcome:
         ran.append(sorted({trial.cell for trial in todo}))
         return Outcome()
 
