@@ -83,6 +83,7 @@ def ray_for(settings: Settings, need: Mapping[str, Mapping[str, float]]) -> Iter
     finally:
         with deaf():
             ray.shutdown()
+            _keep_to_loopback(ray, alone=False)  # what else this process does with Ray is its own affair
             end(set(children()) - before)
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -78,7 +78,9 @@ def test_a_job_that_is_preempted_goes_on_from_the_store_without_losing_a_step(sh
 
     status, out, err = shell.run(*job, "--out", "last")
     assert status == 0, err
-    assert [step.step for step in walking.walked(shell)] == list(range(walking.STEPS))
+    # Steps of the warm-up are not walked; the last one is walked once more, to count what a step costs.
+    unlabeled = range(walking.STEPS // 4, walking.STEPS)
+    assert [step.step for step in walking.walked(shell)] == [*unlabeled, walking.STEPS - 1]
 
     status, out, err = shell.run(*job, "--out", "calm-without-a-store", "--storage", "elsewhere")
     assert status == 0, err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -75,8 +76,11 @@ def _axis(ax: Axes, name: str, curves: Sequence[Curve]) -> None:
         ax.set_ylim(-2, 102)
     else:
         ax.set_ylabel(wrap(CURVES[name], 26), fontsize=10)
-        ax.set_yscale("log", nonpositive="clip")
         low, high = loss_range(curves)
+        ax.set_ylim(max(low, 1e-6), max(high, 1e-5))  # first: losses may all be 0, which no logarithm shows
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Data has no positive values", UserWarning)
+            ax.set_yscale("log", nonpositive="clip")
         ax.set_ylim(low, high)
         powers = decades(low, high)
         ax.set_yticks(powers, [f"{power:g}" for power in powers])
