@@ -193,7 +193,7 @@ class Disturbed:
             )
 
     def _at_work(self) -> bool:
-        """Whether a process of this run works on a trial; those still dying of the run before do not count."""
+        """Whether a process of this run works on a trial; not one still dying of the run before."""
         assert self.process is not None
         attempts = (self.home / "runs/chaos/trials").glob(f"*/{ATTEMPT}*")
         holders = {holder.pid for each in attempts if (holder := holder_of(each.parent)) is not None}
