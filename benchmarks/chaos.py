@@ -10,6 +10,7 @@ each run, which several faults hit.  `--minutes` stops it by itself.  It kills o
 from __future__ import annotations
 
 import argparse
+import importlib
 import shutil
 import signal
 import sys
@@ -148,6 +149,7 @@ def campaign(
 
 def _write_table(page: Path, kept: Path, seed: int) -> None:
     """The table of what is kept of today's code."""
+    importlib.import_module("chaos_ray")  # its code is part of what was tested
     code = f"{trial_code_hash(tiny_trials()[-1].spec)} {code_of(FAULT_CODE)}"
     ray = Kept(kept, code_of(*RAY_CODE), seed).rows
     chaos_table.write(page, chaos_table.markdown(Kept(kept, code, seed).rows, ray))

@@ -193,9 +193,11 @@ class Disturbed:
             )
 
     def _at_work(self) -> bool:
-        """Whether a living process works on a trial."""
+        """Whether a process of this run works on a trial; not one still dying of the run before."""
+        assert self.process is not None
         attempts = (self.home / "runs/chaos/trials").glob(f"*/{ATTEMPT}*")
-        return any(holder_of(attempt.parent) is not None for attempt in attempts)
+        holders = {holder.pid for each in attempts if (holder := holder_of(each.parent)) is not None}
+        return bool(holders) and any(each.pid in holders for each in _family(self.process))
 
     def _kill(self, target: str) -> bool:
         """Kills a process of this kind, if there is one, and waits for what must come of it."""
