@@ -8,8 +8,8 @@ from pathlib import Path
 from bench.agenda import Agenda
 from bench.export import SCRIPT, Destination, export
 from bench.plan import PlannedTrial
+from bench.plan_file import write_plan
 from bench.preflight import refuse_impossible
-from bench.runner import write_plan
 from bench.split_folder import keep_splits
 from bench.store import RunFolder
 from bench.stored_run import StoredRun

@@ -18,7 +18,7 @@ from typing import Annotated
 from pydantic import StringConstraints, ValidationError
 
 from bench.plan import PlannedTrial
-from bench.schema import stored_spec
+from bench.schema import stored_spec, wrong_field
 from bench.spec import Frozen, TrialSpec
 from bench.split_folder import keep_splits
 from bench.store import read_json, write_bytes, write_json
@@ -138,9 +138,7 @@ def read_order(path: Path) -> Order:
     try:
         return Order.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(top)"
-        raise UserError(f"{path}: field '{field}': {first['msg'][0].lower()}{first['msg'][1:]}.") from None
+        raise wrong_field(error, path) from None
 
 
 def _single(spec: TrialSpec) -> Order:

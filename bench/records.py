@@ -20,12 +20,11 @@ from bench.plan import PlannedTrial
 from bench.predictions import CURE, Predictions, Texts, read_predictions
 from bench.schema import check_schema
 from bench.spec import TrialSpec
-from bench.store import DONE, METRICS, PREDICTIONS, RunFolder, TrialFolder
+from bench.store import DONE, METRICS, PLAN, PREDICTIONS, RunFolder, TrialFolder
 from bench.training_log import TrainingLog, read_log
 from datasets.audit import AuditFinding
 from datasets.errors import UserError
 
-PLAN = "plan.json"
 DAMAGED = "its record or predictions are damaged; the same command runs it again"
 AGREEMENT = 1e-9
 """Largest gap between the accuracies of `done.json` and of the predictions; both come from one table."""

@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from bench.metrics import MEANING
 from bench.plan import PlannedTrial
-from bench.records import PLAN, Record, Run, Status, read_plan, read_records, run_of
+from bench.records import Record, Run, Status, read_plan, read_records, run_of
 from bench.render.results_csv import COLUMNS, COST_ENDINGS
 from bench.spec import TrialSpec
-from bench.store import SPEC, RunFolder
+from bench.store import PLAN, SPEC, RunFolder
 from bench.suite import Role
 from datasets.errors import UserError, unknown_name
 

@@ -6,26 +6,25 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import exit_codes, index, leaks, plugins, presence
+from bench import exit_codes, index, plugins, presence
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
 from bench.forecast import longest_first, past_trials
 from bench.mlflow_runs import MlflowRuns, closing
-from bench.plan import Choice, PlannedTrial, trial_spec
+from bench.plan import Choice, PlannedTrial
+from bench.plan_file import beside, last_plan, refuse_other_schema, with_earlier_methods, write_plan
 from bench.preflight import refuse_impossible, short_clips
 from bench.render import stamp
 from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, places, run_trials
-from bench.schema import check_schema
 from bench.split_folder import keep_splits
-from bench.store import CHECKPOINTS, RunFolder, TrialFolder, read_json, write_json
+from bench.store import CHECKPOINTS, ENVIRONMENT, RunFolder, TrialFolder, write_json
 from bench.stored_run import StoredRun
 from bench.suite import LoadedSuite
 from bench.ticker import Ticker
@@ -33,7 +32,6 @@ from bench.trial import open_cache
 from bench.watch import Watch
 from datasets.errors import UserError
 
-PLAN, ENVIRONMENT = "plan.json", "env.json"
 DEFAULT_OUT = Path("runs")
 LIMITED = "-limited"
 """Ending of the run folder of trials with fewer steps than the suite asks for."""
@@ -126,24 +124,9 @@ def left_over(outcome: Outcome, trials: Sequence[PlannedTrial], run: RunFolder) 
     ]
 
 
-def refuse_other_schema(run: RunFolder) -> None:
-    """Nothing where there is no plan yet.
-
-    Raises:
-        UserError: for a run folder of another schema, with the command that goes on elsewhere.
-    """
-    with contextlib.suppress(OSError, ValueError):
-        check_schema(read_json(run.path / PLAN), run.path / PLAN)
-
-
 def run_folder(loaded: LoadedSuite, out: Path, choice: Choice) -> RunFolder:
     """Where the trials of a choice are kept: those with fewer steps apart from those that count."""
     return RunFolder(out / f"{loaded.suite.name}{LIMITED if choice.limit_steps else ''}")
-
-
-def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
-    """The suite with the methods, beside its own, that were run in this folder."""
-    return extended(loaded, dict.fromkeys(t.spec.method for t in _last_plan(run) if t.entry == t.spec.method))
 
 
 def announce(agenda: Agenda) -> None:
@@ -200,13 +183,15 @@ def to_do(
             f"{stale} of {len(states)} trials were done with code that has changed since; add --stale redo "
             "to run them again, or --stale keep to use their results as they are."
         )
-    wanted: set[State] = {"missing"}
-    if options.stale == "redo":
-        wanted.add("stale")
-    if options.retry_failed:
-        wanted.add("failed")
+    wanted = wanted_states(options.stale == "redo", options.retry_failed)
     once = {trial.spec.id: trial for trial in reversed(trials)}
     return [t for t in trials if once[t.spec.id] is t and states[t.spec.id] in wanted]
+
+
+def wanted_states(redo_stale: bool, retry_failed: bool) -> set[State]:
+    """What is run: the missing trials, and those of other states that were asked for."""
+    asked: dict[State, bool] = {"missing": True, "stale": redo_stale, "failed": retry_failed}
+    return {state for state, wanted in asked.items() if wanted}
 
 
 def execute(
@@ -268,106 +253,6 @@ def prepare_data(trials: Sequence[PlannedTrial]) -> None:
         open_cache(spec, data.table(), data, workers=available_cpus())
 
 
-def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
-    """Writes plan.json: this plan, and what earlier runs of the same suite have done beside it.
-
-    Says how many finished trials leave the board because the suite plans them no more.
-    """
-    trials = [*agenda.trials, *earlier(loaded, agenda.trials, run)]
-    kept = {trial.spec.id for trial in trials}
-    others = [trial for trial in _last_plan(run) if trial.spec.id not in kept]
-    left = len(index.finished(run, (trial.spec.id for trial in others if not _still(loaded, trial))))
-    if left:
-        print(
-            f"suite '{loaded.suite.name}' has changed since its last run here: {left} finished trials are "
-            f"no longer of it and leave the board; their records stay in {run.path / 'trials'}"
-        )
-    plan = {
-        "suite": loaded.suite.name,
-        "banner": list(agenda.banner),
-        "absent": dict(agenda.absent),
-        "classes": class_names(trials),
-        "trials": [trial.model_dump(mode="json") for trial in trials],
-    }
-    if found := audits(trials):
-        plan["audit"] = found
-    with contextlib.suppress(OSError, ValueError):
-        if read_json(run.path / PLAN) == plan:  # its time tells whether the report is up to date
-            return
-    write_json(run.path / PLAN, plan)
-
-
-def class_names(trials: Sequence[PlannedTrial]) -> dict[str, list[str]]:
-    """The names of the classes of all data sets, so that a report needs no data."""
-    return {
-        name: list(plugins.dataset(name).table().classes) for name in sorted({t.spec.data for t in trials})
-    }
-
-
-def audits(trials: Sequence[PlannedTrial]) -> dict[str, list[dict[str, Any]]]:
-    """What is wrong with the data sets of these trials, for the footnotes of their boards."""
-    names = sorted({trial.spec.data for trial in trials})
-    found = {name: [asdict(each) for each in leaks.footnotes(name)] for name in names}
-    return {name: findings for name, findings in found.items() if findings}
-
-
-def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder) -> list[PlannedTrial]:
-    """Finished trials of the last plan that this one leaves out and the suite would still plan alike.
-
-    So `--seeds 0-4` and then `--seeds 5-9` make a board of ten seeds.  Data that the suite does not name stay
-    on the page only while a run asks for such data, so that the suite's own report is again its own.
-    """
-    last = _last_plan(run)
-    dropped = set() if _beside(loaded, planned) else _beside(loaded, last)
-    places = {(trial.section, trial.cell, trial.entry, trial.seed) for trial in planned}
-    rest = [
-        trial
-        for trial in last
-        if trial.spec.data not in dropped
-        and (trial.section, trial.cell, trial.entry, trial.seed) not in places
-    ]
-    done = index.finished(run, (trial.spec.id for trial in rest))
-    return [trial for trial in rest if trial.spec.id in done and _still(loaded, trial)]
-
-
-def _last_plan(run: RunFolder) -> tuple[PlannedTrial, ...]:
-    path = run.path / PLAN
-    try:
-        found = path.stat()
-        return _plan_of(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
-
-
-@lru_cache(maxsize=1)
-def _plan_of(path: Path, marks: tuple[int, ...]) -> tuple[PlannedTrial, ...]:
-    """The trials of a plan; one run asks for them several times, and a large plan takes seconds."""
-    return tuple(PlannedTrial.model_validate(item) for item in read_json(path)["trials"])
-
-
-def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
-    section = loaded.suite.sections.get(trial.section)
-    entry = next((e for e in section.entries if e.label == trial.entry), None) if section else None
-    if section is None or entry is None or trial.spec.data not in plugins.dataset_names():
-        return False
-    data, labels = trial.cell.split("@")
-    tuned = loaded.tuned_entry(entry.label)
-    try:
-        again = trial_spec(
-            section,
-            entry,
-            tuned,
-            data,
-            labels,
-            trial.seed,
-            trial.spec.device,
-            allow_empty_classes=trial.spec.allow_empty_classes,
-        )
-    except (UserError, OSError):  # its lists have vanished, or the method no longer takes these settings
-        return False
-    return again == trial.spec
-
-
 def report_folder(loaded: LoadedSuite, out: Path, to: Path | None, run: RunFolder) -> Path:
     """Where a report goes, so that no small run overwrites the committed one.
 
@@ -383,8 +268,8 @@ def report_folder(loaded: LoadedSuite, out: Path, to: Path | None, run: RunFolde
 
 
 def _whole(loaded: LoadedSuite, run: RunFolder) -> bool:
-    trials = _last_plan(run)
-    if _beside(loaded, trials) or any(_other_decoder(loaded, trial) for trial in trials):
+    trials = last_plan(run)
+    if beside(loaded, trials) or any(_other_decoder(loaded, trial) for trial in trials):
         return False
     plain = make_agenda(loaded, Choice()).trials
     return {(t.section, t.cell, t.entry) for t in plain} <= {(t.section, t.cell, t.entry) for t in trials}
@@ -395,19 +280,13 @@ def _other_decoder(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
     return section is not None and section.protocol.decoder != trial.spec.protocol.decoder
 
 
-def _beside(loaded: LoadedSuite, trials: Sequence[PlannedTrial]) -> set[str]:
-    """The data sets of trials that the suite does not name."""
-    named = {task.data for section in loaded.suite.sections.values() for task in section.tasks}
-    return {trial.spec.data for trial in trials} - named
-
-
 def report(
     loaded: LoadedSuite, run: RunFolder, to: Path, formats: Sequence[str] = tuple(FILES)
 ) -> Path | None:
     """Renders the report and prints its path; without a finished trial it says so."""
     from bench.render.report import write_report
 
-    if not index.finished(run, (trial.spec.id for trial in _last_plan(run))):
+    if not index.finished(run, (trial.spec.id for trial in last_plan(run))):
         print("no trial is done yet, so there is no report")
         return None
     path: Any = write_report(loaded, run, to, formats)

@@ -57,6 +57,11 @@ def stored_spec(values: Any, where: str | Path) -> TrialSpec:
     try:
         return TrialSpec.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(top)"
-        raise UserError(f"{where}: field '{field}': {first['msg'][0].lower()}{first['msg'][1:]}.") from None
+        raise wrong_field(error, where) from None
+
+
+def wrong_field(error: ValidationError, where: str | Path) -> UserError:
+    """The sentence about the first thing that is wrong in the file `where`."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "(top)"
+    return UserError(f"{where}: field '{field}': {first['msg'][0].lower()}{first['msg'][1:]}.")

@@ -27,6 +27,7 @@ from typing import Any
 from bench import lease
 from datasets.errors import UserError
 
+PLAN, ENVIRONMENT = "plan.json", "env.json"
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREDICTIONS, METRICS, ERROR = "predictions.parquet", "metrics.jsonl", "error.txt"

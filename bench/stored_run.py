@@ -25,11 +25,10 @@ from bench.lease import HeldError
 from bench.split_folder import SPLITS
 from bench.storage import Entry, Storage
 from bench.storage_uri import open_storage
-from bench.store import RunFolder
+from bench.store import ENVIRONMENT, PLAN, RunFolder
 from bench.stored_trial import RESULTS, StoredTrial
 from datasets.errors import UserError
 
-PLAN, ENVIRONMENT = "plan.json", "env.json"
 RESULT = re.compile(r"[0-9a-f]{16}\.json")
 AT_ONCE = 16
 """Requests to a store side by side: what takes time is the way there."""

@@ -20,7 +20,7 @@ from bench.mlflow_runs import MlflowRuns, closing
 from bench.plan import PlannedTrial, check_entries, limited, trial_spec
 from bench.runner import Options, execute, left_over, status_of, to_do
 from bench.schedule import draw_configurations
-from bench.store import RunFolder, disk_errors, write_json
+from bench.store import PLAN, RunFolder, disk_errors, write_json
 from bench.suite import Entry, LoadedSuite, Section, Tuned, TunedEntry, Tuning, parse_seeds
 from datasets.draws import derive
 from datasets.errors import UserError, unknown_name
@@ -86,7 +86,7 @@ def tune_suite(
         ]
         trials = [trial for candidate in candidates for trial in candidate.trials]
         plan = {"suite": loaded.suite.name, "trials": [trial.model_dump(mode="json") for trial in trials]}
-        write_json(run.path / "plan.json", plan)
+        write_json(run.path / PLAN, plan)
         todo = to_do(trials, survey(trials, run), options)
         outcome = execute(trials, todo, run, options.settings, told)
         if outcome.stopped is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from bench import lease, pulse
 from bench.forecast import Paces, Past, past_of
 from bench.plan import PlannedTrial
-from bench.store import ATTEMPT, CHECKPOINTS, DONE, FAILED, METRICS, RunFolder, read_json
+from bench.store import ATTEMPT, CHECKPOINTS, DONE, FAILED, METRICS, PLAN, RunFolder, read_json
 from datasets.errors import UserError
 
 TAIL_BYTES = 8192
@@ -254,7 +254,7 @@ def planned_trials(run: RunFolder) -> list[PlannedTrial]:
     Raises:
         UserError: when there is none, or it is damaged.
     """
-    path = run.path / "plan.json"
+    path = run.path / PLAN
     try:
         return [PlannedTrial.model_validate(each) for each in read_json(path)["trials"]]
     except OSError:

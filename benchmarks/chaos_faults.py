@@ -27,8 +27,8 @@ from bench import checkpoints, event_file, index, lease, store, trial
 from bench.agenda import survey
 from bench.plan import PlannedTrial
 from bench.preemption import Preempted
-from bench.runner import PLAN, sweep
-from bench.store import DONE, METRICS, PREDICTIONS, SPEC, RunFolder, write_json
+from bench.runner import sweep
+from bench.store import DONE, METRICS, PLAN, PREDICTIONS, SPEC, RunFolder, write_json
 from bench.trial import Manner, finished, run_trial
 from datasets.errors import UserError
 

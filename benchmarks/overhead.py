@@ -152,7 +152,7 @@ def cpu():
     return used.ru_utime + used.ru_stime
 marks = [(time.perf_counter(), cpu())]
 from pathlib import Path
-from bench import runner, forecast
+from bench import runner, forecast, plan_file
 from bench.agenda import make_agenda, survey
 from bench.plan import Choice
 from bench.suite import load_suite
@@ -167,7 +167,7 @@ run = runner.run_folder(loaded, Path(sys.argv[2]), Choice())
 states = survey(agenda.trials, run)
 marks.append((time.perf_counter(), cpu()))
 assert set(states.values()) == {"done"}, {s: list(states.values()).count(s) for s in set(states.values())}
-runner.write_plan(loaded, agenda, run)
+plan_file.write_plan(loaded, agenda, run)
 runner.sweep(run)
 failure_lines(agenda.trials, run)
 stamp.digest(loaded, run)

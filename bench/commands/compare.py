@@ -53,14 +53,14 @@ def compare(
     options.load_plugins(plugin)
     from rich.console import Console
 
-    from bench import runner
+    from bench.plan_file import with_earlier_methods
     from bench.records import load_run
     from bench.store import RunFolder
     from bench.suite import load_suite
 
     loaded = load_suite(suite)
     folder = RunFolder(out / loaded.suite.name)
-    loaded = runner.with_earlier_methods(loaded, folder)
+    loaded = with_earlier_methods(loaded, folder)
     console = Console(width=None if Console().width >= LEAST_WIDTH else LEAST_WIDTH, highlight=False)
     if published:
         console.print(_published(loaded, folder.path, tolerance, dataset))
@@ -116,8 +116,7 @@ def _published(loaded: LoadedSuite, folder: Path, tolerance: float, data: str | 
     from bench.published import load_figures, load_notes
     from bench.records import load_run
     from bench.render.published_screen import published_screen
-    from bench.runner import PLAN
-    from bench.store import RunFolder
+    from bench.store import PLAN, RunFolder
 
     boards: Sequence[Board] = ()
     if (folder / PLAN).is_file():  # without a run the published numbers stand alone

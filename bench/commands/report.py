@@ -41,6 +41,7 @@ def report(
             raise UserError(f"--format: there is no format '{name}'; known: {', '.join(FORMATS)}.")
     options.load_plugins(plugin)
     from bench import runner
+    from bench.plan_file import with_earlier_methods
     from bench.render.report import write_report
     from bench.store import RunFolder
     from bench.stored_run import StoredRun
@@ -52,7 +53,7 @@ def report(
     if stored is not None:
         stored.pull_plan()
         stored.pull()
-    loaded = runner.with_earlier_methods(loaded, run)
+    loaded = with_earlier_methods(loaded, run)
     folder = runner.report_folder(loaded, out, to, run)
     print(f"report: {write_report(loaded, run, folder, chosen, results)}")
     return 0

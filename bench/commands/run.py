@@ -146,6 +146,7 @@ def plan(
     from bench.agenda import extended, make_agenda, survey
     from bench.forecast import forecast, forecast_lines, past_trials
     from bench.initial_weights import starting_from
+    from bench.plan_file import refuse_other_schema
     from bench.schedule import available_cpus
     from bench.split_folder import keep_splits
     from bench.store import write_json
@@ -154,7 +155,7 @@ def plan(
     chosen = options.choice(methods, data, seeds, full, limit_steps, allow_empty_classes, embedded, decoder)
     loaded = extended(starting_from(loaded, init), chosen.methods or ())
     folder = runner.run_folder(loaded, out, chosen)
-    runner.refuse_other_schema(folder)
+    refuse_other_schema(folder)
     stored = StoredRun.at(storage, folder)
     if stored is not None:
         stored.pull()
@@ -171,7 +172,7 @@ def plan(
         f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
     ]
     print(f"{len(states)} trials: {', '.join(counts)}")
-    wanted = {"missing", "stale" if stale == options.Stale.redo else "", "failed" if retry_failed else ""}
+    wanted = runner.wanted_states(stale == options.Stale.redo, retry_failed)
     todo = [trial for trial in agenda.trials if states[trial.spec.id] in wanted]
     if todo:
         past = past_trials(out)

@@ -61,8 +61,7 @@ def _folder(suite: str, out: Path) -> RunFolder:
     Raises:
         UserError: when nothing of that name has run.
     """
-    from bench.runner import PLAN
-    from bench.store import RunFolder
+    from bench.store import PLAN, RunFolder
     from bench.suite import load_suite
 
     if (out / suite / PLAN).is_file():

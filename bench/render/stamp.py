@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import bench
-from bench.store import DONE, FAILED, RunFolder, write_json
+from bench.store import DONE, FAILED, PLAN, RunFolder, write_json
 from bench.suite import LoadedSuite
 
 FILES = {
@@ -22,8 +22,6 @@ FILES = {
 
 STAMP = ".rendered.json"
 """File -> digest of what it was made of.  It is no part of the report."""
-
-PLAN = "plan.json"
 
 
 def digest(loaded: LoadedSuite, run: RunFolder) -> str:

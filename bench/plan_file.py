@@ -1,0 +1,140 @@
+"""The plan of a run folder: what a run writes of it, and what it takes from the one before."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bench import index, leaks, plugins
+from bench.agenda import Agenda, extended
+from bench.plan import PlannedTrial, trial_spec
+from bench.schema import check_schema
+from bench.store import PLAN, RunFolder, read_json, write_json
+from bench.suite import LoadedSuite
+from datasets.errors import UserError
+
+
+def refuse_other_schema(run: RunFolder) -> None:
+    """Nothing where there is no plan yet.
+
+    Raises:
+        UserError: for a run folder of another schema, with the command that goes on elsewhere.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        check_schema(read_json(run.path / PLAN), run.path / PLAN)
+
+
+def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
+    """The suite with the methods, beside its own, that were run in this folder."""
+    return extended(loaded, dict.fromkeys(t.spec.method for t in last_plan(run) if t.entry == t.spec.method))
+
+
+def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
+    """Writes plan.json: this plan, and what earlier runs of the same suite have done beside it.
+
+    Says how many finished trials leave the board because the suite plans them no more.
+    """
+    trials = [*agenda.trials, *earlier(loaded, agenda.trials, run)]
+    kept = {trial.spec.id for trial in trials}
+    others = [trial for trial in last_plan(run) if trial.spec.id not in kept]
+    left = len(index.finished(run, (trial.spec.id for trial in others if not _still(loaded, trial))))
+    if left:
+        print(
+            f"suite '{loaded.suite.name}' has changed since its last run here: {left} finished trials are "
+            f"no longer of it and leave the board; their records stay in {run.path / 'trials'}"
+        )
+    plan = {
+        "suite": loaded.suite.name,
+        "banner": list(agenda.banner),
+        "absent": dict(agenda.absent),
+        "classes": class_names(trials),
+        "trials": [trial.model_dump(mode="json") for trial in trials],
+    }
+    if found := audits(trials):
+        plan["audit"] = found
+    with contextlib.suppress(OSError, ValueError):
+        if read_json(run.path / PLAN) == plan:  # its time tells whether the report is up to date
+            return
+    write_json(run.path / PLAN, plan)
+
+
+def class_names(trials: Sequence[PlannedTrial]) -> dict[str, list[str]]:
+    """The names of the classes of all data sets, so that a report needs no data."""
+    return {
+        name: list(plugins.dataset(name).table().classes) for name in sorted({t.spec.data for t in trials})
+    }
+
+
+def audits(trials: Sequence[PlannedTrial]) -> dict[str, list[dict[str, Any]]]:
+    """What is wrong with the data sets of these trials, for the footnotes of their boards."""
+    names = sorted({trial.spec.data for trial in trials})
+    found = {name: [asdict(each) for each in leaks.footnotes(name)] for name in names}
+    return {name: findings for name, findings in found.items() if findings}
+
+
+def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder) -> list[PlannedTrial]:
+    """Finished trials of the last plan that this one leaves out and the suite would still plan alike.
+
+    So `--seeds 0-4` and then `--seeds 5-9` make a board of ten seeds.  Data that the suite does not name stay
+    on the page only while a run asks for such data, so that the suite's own report is again its own.
+    """
+    last = last_plan(run)
+    dropped = set() if beside(loaded, planned) else beside(loaded, last)
+    places = {(trial.section, trial.cell, trial.entry, trial.seed) for trial in planned}
+    rest = [
+        trial
+        for trial in last
+        if trial.spec.data not in dropped
+        and (trial.section, trial.cell, trial.entry, trial.seed) not in places
+    ]
+    done = index.finished(run, (trial.spec.id for trial in rest))
+    return [trial for trial in rest if trial.spec.id in done and _still(loaded, trial)]
+
+
+def last_plan(run: RunFolder) -> tuple[PlannedTrial, ...]:
+    """The trials of the plan that is there; none where there is no readable one."""
+    path = run.path / PLAN
+    try:
+        found = path.stat()
+        return _plan_of(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+@lru_cache(maxsize=1)
+def _plan_of(path: Path, marks: tuple[int, ...]) -> tuple[PlannedTrial, ...]:
+    """The trials of a plan; one run asks for them several times, and a large plan takes seconds."""
+    return tuple(PlannedTrial.model_validate(item) for item in read_json(path)["trials"])
+
+
+def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
+    section = loaded.suite.sections.get(trial.section)
+    entry = next((e for e in section.entries if e.label == trial.entry), None) if section else None
+    if section is None or entry is None or trial.spec.data not in plugins.dataset_names():
+        return False
+    data, labels = trial.cell.split("@")
+    tuned = loaded.tuned_entry(entry.label)
+    try:
+        again = trial_spec(
+            section,
+            entry,
+            tuned,
+            data,
+            labels,
+            trial.seed,
+            trial.spec.device,
+            allow_empty_classes=trial.spec.allow_empty_classes,
+        )
+    except (UserError, OSError):  # its lists have vanished, or the method no longer takes these settings
+        return False
+    return again == trial.spec
+
+
+def beside(loaded: LoadedSuite, trials: Sequence[PlannedTrial]) -> set[str]:
+    """The data sets of trials that the suite does not name."""
+    named = {task.data for section in loaded.suite.sections.values() for task in section.tasks}
+    return {trial.spec.data for trial in trials} - named
