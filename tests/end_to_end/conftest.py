@@ -24,6 +24,11 @@ PATIENCE = 400.0
 """Seconds to wait for anything: the machine may be busy, and nothing here is a timing."""
 
 
+def hears_interrupts() -> None:
+    """What is started in the background of a script is deaf to Ctrl-C, and so are its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class Shell:
     """Starts the command line; every process that comes of it carries this data home in its environment."""
@@ -48,6 +53,7 @@ class Shell:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=hears_interrupts,
         )
         self.started.append(process)
         return process

@@ -38,6 +38,7 @@ def test_smoke_then_nothing_then_a_single_trial(shell: Any) -> None:
     folder = shell.folder / "runs/smoke"
     assert (folder / "report/leaderboard.md").is_file()
     assert {path.name for path in folder.iterdir()} == {
+        ".index.json",
         "plan.json",
         "env.json",
         "splits",
