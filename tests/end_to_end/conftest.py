@@ -24,11 +24,6 @@ PATIENCE = 400.0
 """Seconds to wait for anything: the machine may be busy, and nothing here is a timing."""
 
 
-def hears_interrupts() -> None:
-    """What is started in the background of a script is deaf to Ctrl-C, and so are its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @dataclass
 class Shell:
     """Starts the command line; every process that comes of it carries this data home in its environment."""
@@ -53,7 +48,6 @@ class Shell:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=hears_interrupts,
         )
         self.started.append(process)
         return process
@@ -100,6 +94,14 @@ class Shell:
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_are_heard() -> Iterator[None]:
+    """What a script starts in its background is deaf to Ctrl-C, and so is all that it starts: not here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
