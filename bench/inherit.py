@@ -13,7 +13,16 @@ from typing import Any
 
 from datasets.errors import UserError, unknown_name
 
-TAKEN = ("embedded", "needs_gpu", "hours_per_trial", "seeds", "backbone", "protocol", "shared")
+TAKEN = (
+    "embedded",
+    "needs_gpu",
+    "hours_per_trial",
+    "independent_parts",
+    "seeds",
+    "backbone",
+    "protocol",
+    "shared",
+)
 """Fields of a section that are inherited."""
 
 FIELD_BY_FIELD = ("protocol", "shared")

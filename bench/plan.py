@@ -250,11 +250,18 @@ def limited(spec: TrialSpec, steps: int) -> TrialSpec:
 
 
 def check_entries(section: Section, where: str) -> None:
-    """Every method, backbone and config field exists and is in range."""
+    """Every method, backbone and config field exists and is in range, and its batch may be accumulated."""
+    parts = section.protocol.batch.accumulate
     for i, entry in enumerate(section.entries):
         place = f"{where}.entries.{i}"
         cls = plugins.method_class(entry.method, place)
-        build(cls.Config, {**section.shared, **entry.config}, f"{place} '{entry.label}'")
+        config = build(cls.Config, {**section.shared, **entry.config}, f"{place} '{entry.label}'")
+        if parts > 1 and not section.independent_parts and not cls.separable_with(config):
+            raise UserError(
+                f"{place} '{entry.label}': method '{entry.method}' is not separable, so {parts} accumulated "
+                "parts are not the step of one batch; set protocol.batch.accumulate to 1, or state "
+                "independent_parts: true in the section if each part is meant as a batch of its own."
+            )
         net = entry.backbone or section.backbone
         plugins.check_backbone_config(net.name, net.config, place)
 

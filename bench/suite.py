@@ -174,11 +174,16 @@ class Quick(Frozen):
 
 
 class Section(Frozen):
-    """Tasks, entries and protocol that belong together."""
+    """Tasks, entries and protocol that belong together.
+
+    `independent_parts`: the parts of an accumulated batch are meant as batches of their own, as on several
+    GPUs; only then may a method that is not `separable` meet `protocol.batch.accumulate`.
+    """
 
     title: str
     embedded: bool = False
     needs_gpu: bool = False
+    independent_parts: bool = False
     hours_per_trial: float | None = None
     seeds: Seeds = "0-4"
     backbone: Net

@@ -48,9 +48,9 @@ detectors of the methods with extra inputs come on top.
 
 In parts: the method is separable, its losses are means of terms of single clips.  Where memory is short, its
 batch may be accumulated from parts (`protocol.batch` with `accumulate: 2` and half the clips) for the same
-step, dropout and batch normalization aside; `check-method` proves it.  For the others `accumulate` averages
-the gradients of several batches, each with thresholds, mixtures and contrasts of its own, as the releases of
-SVFormer and SeFAR do.
+step, dropout and batch normalization aside; `check-method` proves it.  The others are refused
+there, unless the section states `independent_parts: true`: then each part is a batch of its own, with its own
+thresholds, mixtures and contrasts, and their gradients are averaged, as the releases of SVFormer and SeFAR do.
 
 Extra inputs are files.  A suite's entry names them, as in `config: {{image_weights: /data/resnet18.pth}}`,
 best by absolute paths; without them the method refuses and says what it needs.  A trial knows a file by its

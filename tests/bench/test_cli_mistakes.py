@@ -140,6 +140,33 @@ def test_a_malformed_suite_is_refused_with_its_place(
     assert not bench.executed
 
 
+def _accumulates(method: str, **fields: Any) -> Any:
+    """Entry 1 is this method and batches are accumulated from 2 parts; `fields` of the section."""
+
+    def change(content: dict[str, Any]) -> None:
+        section = content["sections"]["embedded"]
+        section["protocol"]["batch"]["accumulate"] = 2
+        section["entries"][1] = {"label": method, "method": method}
+        section.update(fields)
+
+    return change
+
+
+def test_a_method_of_whole_batches_is_not_accumulated_silently(bench: Any) -> None:
+    answer = bench("run", "--suite", bench.suite(_accumulates("softmatch")))
+    assert answer.status == 1 and not bench.executed
+    for part in ("entries.1 'softmatch'", "not separable", "protocol.batch.accumulate", "independent_parts"):
+        assert part in answer.sentence
+
+
+@pytest.mark.parametrize(
+    "change", [_accumulates("fixmatch"), _accumulates("softmatch", independent_parts=True)]
+)
+def test_separable_methods_and_parts_that_are_batches_are_accumulated(bench: Any, change: Any) -> None:
+    assert bench("run", "--suite", bench.suite(change)).status == 0
+    assert bench.executed
+
+
 def test_a_suite_that_is_no_yaml(bench: Any) -> None:
     path = bench.folder / "broken.yaml"
     path.write_text("name: x\ntitle: [a, b\nsections: {}\n", encoding="utf-8")
