@@ -50,7 +50,7 @@ In parts: the method is separable, its losses are means of terms of single clips
 batch may be accumulated from parts (`protocol.batch` with `accumulate: 2` and half the clips) for the same
 step, dropout and batch normalization aside; `check-method` proves it.  The others are refused
 there, unless the section states `independent_parts: true`: then each part is a batch of its own, with its own
-thresholds, mixtures and contrasts, and their gradients are averaged, as the releases of SVFormer and SeFAR do.
+thresholds, mixtures and contrasts, and gradients are averaged, as in the releases of SVFormer and SeFAR.
 
 Extra inputs are files.  A suite's entry names them, as in `config: {{image_weights: /data/resnet18.pth}}`,
 best by absolute paths; without them the method refuses and says what it needs.  A trial knows a file by its
