@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from bench import unreadable
 from bench.board import Board, Row
 from bench.families import EFFECT, MIN_SEEDS, Comparison
 from bench.mixing import WARNING, mixtures
@@ -71,13 +72,15 @@ def reservations(board: Board) -> list[str]:
     if board.measure == "top1" and board.balanced and board.scored is not None:
         clips = int((board.scored.labels == board.scored.labels[0]).sum())
         said.append(f"Every class has {count(clips, 'test clip')}, so mean per-class accuracy is top-1 here.")
+    finished = [record.done for row in board.rows for record in row.records]
+    if unread := unreadable.footnote(board.data, finished):
+        said.append(unread)
     for reason, number in board.barred.items():
         trials = "One finished trial is" if number == 1 else f"{number:,} finished trials are"
         said.append(f"{trials} barred from this board: {'it' if number == 1 else 'each'} {reason}.")
     if board.ranked and board.baseline is None:
         said.append("The baseline has too few finished seeds, so nothing is compared with it yet.")
-    finished = {seed for row in board.ranked for seed in row.scores}
-    left_out = sorted(finished - set(board.seeds))
+    left_out = sorted({seed for row in board.ranked for seed in row.scores} - set(board.seeds))
     if left_out:
         said.append(
             f"Compared are the seeds that all ranked entries have finished ({ranges(board.seeds)}); results "
