@@ -15,9 +15,10 @@ import yaml
 
 from bench import exit_codes, plugins
 from bench.agenda import extended, survey
+from bench.entry_checks import check_entries
 from bench.failure_table import failure_lines
 from bench.mlflow_runs import MlflowRuns, closing
-from bench.plan import PlannedTrial, check_entries, limited, trial_spec
+from bench.plan import PlannedTrial, limited, trial_spec
 from bench.runner import Options, execute, left_over, status_of, to_do
 from bench.schedule import draw_configurations
 from bench.store import PLAN, RunFolder, disk_errors, write_json
@@ -78,7 +79,7 @@ def tune_suite(
     run = RunFolder(options.out / f"{loaded.suite.name}-tune")
     told = None if options.mlflow is None else MlflowRuns(options.mlflow, run)
     with run.lock(wait=options.wait), closing(told):
-        check_entries(section, f"{loaded.path}: sections.{name}")
+        check_entries(section, name, loaded.path)
         candidates = [
             candidate
             for entry in entries

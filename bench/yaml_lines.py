@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +31,7 @@ def load_checked(path: Path, model: type[M], complete: Callable[[Any], Any] | No
     try:
         text = path.read_text(encoding="utf-8")
         value = yaml.safe_load(text)
-        lines = _lines(yaml.compose(text, Loader=yaml.SafeLoader))
+        lines = _lines_of(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}).") from None
     except yaml.MarkedYAMLError as error:
@@ -42,6 +43,26 @@ def load_checked(path: Path, model: type[M], complete: Callable[[Any], Any] | No
         return model.model_validate(value)
     except ValidationError as error:
         raise _sentence(path, lines, model, error) from None
+
+
+def place(path: Path, location: Location) -> str:
+    """`file:line` of a field of a YAML file, or of the nearest field around it that the file has."""
+    try:
+        return f"{path}:{_nearest(_lines_of(path.read_text(encoding='utf-8')), location)}"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return str(path)  # it has gone since it was read
+
+
+@lru_cache(maxsize=8)
+def _lines_of(text: str) -> dict[Location, int]:
+    """Line (from 1) of every key and list item of a file."""
+    return _lines(yaml.compose(text, Loader=yaml.SafeLoader))
+
+
+def _nearest(lines: dict[Location, int], location: Location) -> int:
+    while location and location not in lines:
+        location = location[:-1]
+    return lines.get(location, 1)
 
 
 def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
@@ -68,10 +89,7 @@ def _sentence(
     # A misspelled field is also a missing one: the spelling is what to tell.
     first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     location: Location = tuple(first["loc"])
-    known = location
-    while known and known not in lines:
-        known = known[:-1]
-    where = f"{path}:{lines.get(known, 1)}"
+    where = f"{path}:{_nearest(lines, location)}"
     field = ".".join(str(part) for part in location) or "(top)"
     if first["type"] == "extra_forbidden":
         return unknown_name("field", str(location[-1]), _fields(model, location[:-1]), f"{where}: {field}")

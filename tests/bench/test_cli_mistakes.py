@@ -79,44 +79,65 @@ def _change(*path: str | int, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "line_of", "parts"),
     [
-        (_change("entries", 1, "method", value="fixmach"), None, ["entries.1", "Did you mean 'fixmatch'"]),
+        (
+            _change("entries", 1, "method", value="fixmach"),
+            "method: fixmach",
+            ["entries.1.method", "Did you mean 'fixmatch'"],
+        ),
         (
             _change("entries", 1, "config", value={"treshold": 0.9}),
-            None,
-            ["entries.1", "config field 'treshold'", "Did you mean 'threshold'"],
+            "treshold:",
+            ["entries.1.config.treshold", "config field 'treshold'", "Did you mean 'threshold'"],
         ),
         (
             _change("entries", 1, "config", value={"threshold": 1.5}),
-            None,
+            "threshold:",
             ["entries.1", "'threshold' is 1.5"],
         ),
         (
             _change("entries", 1, "config", value={"threshold": 1.3}),
-            None,
+            "threshold:",
             ["entries.1", "config field 'threshold' is 1.3", "at least 0 and at most 1"],
         ),
         (
             _change("entries", 1, "config", value={"unlabeled_weight": -0.5}),
-            None,
+            "unlabeled_weight:",
             ["entries.1", "config field 'unlabeled_weight' is -0.5", "at least 0 and finite"],
         ),
         (
             _change("entries", 1, "config", value={"unlabeled_weight": float("inf")}),
-            None,
+            "unlabeled_weight:",
             ["entries.1", "config field 'unlabeled_weight' is inf"],
         ),
         (
             _change("shared", value={"ema_decay": 1.0}),
-            None,
-            ["entries.0", "config field 'ema_decay' is 1.0", "at least 0 and below 1"],
+            "ema_decay:",
+            [
+                "embedded.shared.ema_decay (entry '",
+                "config field 'ema_decay' is 1.0",
+                "at least 0 and below 1",
+            ],
         ),
         (
             _change("entries", 1, "config", value={"pseudo_labels": "techer"}),
-            None,
+            "pseudo_labels:",
             ["entries.1", "config field 'pseudo_labels' is 'techer'", "'student' or 'teacher'"],
         ),
-        (_change("backbone", "name", value="shiftnett"), None, ["Did you mean 'shiftnet'"]),
-        (_change("backbone", "config", value={"widht": 8}), None, ["Did you mean 'width'"]),
+        (
+            _change("backbone", "name", value="shiftnett"),
+            "name: shiftnett",
+            ["sections.embedded.backbone.name: ", "Did you mean 'shiftnet'"],
+        ),
+        (
+            _change("backbone", "config", value={"widht": 8}),
+            "widht:",
+            ["sections.embedded.backbone.config.widht: ", "Did you mean 'width'"],
+        ),
+        (
+            _change("entries", 1, "backbone", value={"name": "shiftnet", "config": {"widht": 8}}),
+            "widht:",
+            ["sections.embedded.entries.1.backbone.config.widht: ", "Did you mean 'width'"],
+        ),
         (_change("protocol", "step", value=3), "step:", ["protocol.step", "Did you mean 'steps'"]),
         (_change("protocol", "steps", value="many"), "steps:", ["protocol.steps", "'many'"]),
         (_change("protocol", "steps", value=0), "steps:", ["protocol.steps", "greater"]),
