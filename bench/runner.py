@@ -33,8 +33,6 @@ from bench.watch import Watch
 from datasets.errors import UserError
 
 DEFAULT_OUT = Path("runs")
-LIMITED = "-limited"
-"""Ending of the run folder of trials with fewer steps than the suite asks for."""
 COMMITTED = ("fine_grained", Path("reports"))
 """The suite whose report from the default folder goes to the committed pages."""
 
@@ -126,7 +124,8 @@ def left_over(outcome: Outcome, trials: Sequence[PlannedTrial], run: RunFolder) 
 
 def run_folder(loaded: LoadedSuite, out: Path, choice: Choice) -> RunFolder:
     """Where the trials of a choice are kept: those with fewer steps apart from those that count."""
-    return RunFolder(out / f"{loaded.suite.name}{LIMITED if choice.limit_steps else ''}")
+    run = RunFolder(out / loaded.suite.name)
+    return run.limited() if choice.limit_steps else run
 
 
 def announce(agenda: Agenda) -> None:

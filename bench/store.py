@@ -28,6 +28,8 @@ from bench import lease
 from datasets.errors import UserError
 
 PLAN, ENVIRONMENT = "plan.json", "env.json"
+LIMITED = "-limited"
+"""Ending of the run folder of trials with fewer steps than the suite asks for."""
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREDICTIONS, METRICS, ERROR = "predictions.parquet", "metrics.jsonl", "error.txt"
@@ -315,6 +317,10 @@ class RunFolder:
     def trial(self, trial_id: str) -> TrialFolder:
         """The folder of a trial."""
         return TrialFolder(self.path / "trials" / trial_id)
+
+    def limited(self) -> RunFolder:
+        """The folder beside it with the trials of `--limit-steps`."""
+        return RunFolder(self.path.with_name(f"{self.path.name}{LIMITED}"))
 
     @contextlib.contextmanager
     def lock(self, *, wait: bool = False) -> Iterator[None]:

@@ -43,9 +43,7 @@ def small_print(boards: Sequence[Board], loaded: LoadedSuite) -> list[tuple[str,
         ("Steps", _per_board(boards, _steps)),
         ("Seeds", _per_board(boards, _seeds)),
         ("Splits", _per_board(boards, _splits)),
-        ("Code", _code(finished)),
-        ("Software", _software(finished)),
-        ("Hardware", _hardware(finished)),
+        *_what_ran(finished),
     ]
 
 
@@ -162,6 +160,17 @@ def _splits(board: Board) -> str:
             if record.planned.seed not in known:
                 known.append(record.planned.seed)
     return ", ".join(f"{found} (seed {ranges(seeds)})" for found, seeds in hashes.items()) or "none"
+
+
+def _what_ran(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Code, libraries and machines; nothing where no trial counts, as in a run with fewer steps."""
+    if not records:
+        return []
+    return [
+        ("Code", _code(records)),
+        ("Software", _software(records)),
+        ("Hardware", _hardware(records)),
+    ]
 
 
 def _code(records: Sequence[Record]) -> str:

@@ -92,6 +92,7 @@ def test_limited_trials_are_barred_in_words(tmp_path):
     assert "25 finished trials are barred from this board: each ran with fewer steps" in page
     assert "barred from the boards" in page.split("## Embedded")[0]
     assert "**fixmatch**" not in page and "| rank" not in page
+    assert "**Code:**" not in page and "**Hardware:**" not in page, "there is none whose numbers are shown"
     rows = list(csv.DictReader((tmp_path / "report/results.csv").open(encoding="utf-8")))
     assert {row["status"] for row in rows} == {"limited"}
 
