@@ -64,8 +64,8 @@ def write_bytes(path: Path, content: bytes, option: str = "--out") -> None:
         UserError: when the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    make_folder(path.parent, option)
     with disk_errors(path, option):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_bytes(content)
             put_in_place(temporary, path)
@@ -122,6 +122,21 @@ def disk_errors(path: Path, option: str = "--out") -> Iterator[None]:
                 f"{path}: cannot be written ({error.strerror}); give another folder with {option}."
             ) from error
         raise
+
+
+def make_folder(folder: Path, option: str = "--out") -> None:
+    """Makes a folder and those around it, where they are missing.
+
+    Raises:
+        UserError: it cannot be made; `option` names another one.
+    """
+    with disk_errors(folder, option):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # a file system that takes no folders of ours, as /proc
+            raise UserError(
+                f"{folder}: cannot be made ({error.strerror}); give another folder with {option}."
+            ) from error
 
 
 def disk_full(error: BaseException) -> bool:
@@ -199,8 +214,7 @@ class TrialFolder:
                 f"{self.path}: is a link to another folder, and trials write into the run folder alone; "
                 "remove the link and run the same command again."
             )
-        with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         held = _leased(self.path, f"trial {self.path.name} is being run", wait=wait)
         with held as token:
             self.sweep()
@@ -332,7 +346,6 @@ class RunFolder:
         Raises:
             UserError: naming the host and process that hold it.
         """
-        with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         with _leased(self.path, "another run works here", wait=wait):
             yield

@@ -21,7 +21,7 @@ from bench.mlflow_runs import MlflowRuns, closing
 from bench.plan import PlannedTrial, limited, trial_spec
 from bench.runner import Options, execute, left_over, status_of, to_do
 from bench.schedule import draw_configurations
-from bench.store import PLAN, RunFolder, disk_errors, write_json
+from bench.store import PLAN, RunFolder, disk_errors, make_folder, write_json
 from bench.suite import Entry, LoadedSuite, Section, Tuned, TunedEntry, Tuning, parse_seeds
 from datasets.draws import derive
 from datasets.errors import UserError, unknown_name
@@ -324,8 +324,8 @@ def _joined(before: Tuned | None, now: Tuned) -> Tuned:
 def _write(path: Path, tuned: Tuned) -> None:
     text = yaml.safe_dump(tuned.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     note = "# Written by `bench tune`; its trials are the evidence.  Do not edit by hand.\n"
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, "--to")
+    with disk_errors(path, "--to"):
         temporary = path.with_name(f".{path.name}.tmp")
         temporary.write_text(note + text, encoding="utf-8")
         temporary.replace(path)

@@ -11,7 +11,14 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError, reason, unknown_name
+
+_EXPECTED = {
+    "model_type": "it must have lines of 'field: value' below it",
+    "dict_type": "it must have lines of 'field: value' below it",
+    "tuple_type": "it must be a list",
+}
+"""What stands for pydantic's words about its own types."""
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -33,10 +40,12 @@ def load_checked(path: Path, model: type[M], complete: Callable[[Any], Any] | No
         value = yaml.safe_load(text)
         lines = _lines_of(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}).") from None
+        raise UserError(f"{path}: cannot be read ({reason(error)}).") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"{path}:{line}: this is not valid YAML ({error.problem}).") from None
+    except yaml.YAMLError:
+        raise UserError(f"{path}: this is not valid YAML (it has characters that no text has).") from None
     if complete is not None:
         value = complete(value)
     try:
@@ -95,7 +104,10 @@ def _sentence(
         return unknown_name("field", str(location[-1]), _fields(model, location[:-1]), f"{where}: {field}")
     if first["type"] == "missing":
         return UserError(f"{where}: field '{field}' is missing.")
-    message = first["msg"].removeprefix("Value error, ")
+    if not location and first["type"] == "model_type":
+        needed = ", ".join(name for name, known in model.model_fields.items() if known.is_required())
+        return UserError(f"{where}: the file must have lines of 'field: value', with the fields {needed}.")
+    message = _EXPECTED.get(first["type"], first["msg"].removeprefix("Value error, "))
     given: Any = first["input"]
     shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
     return UserError(f"{where}: field '{field}': {message[0].lower()}{message[1:]}{shown}.")

@@ -34,7 +34,18 @@ from datasets.synthgym import SynthGymTiny
         (["run", "--suite", "smoke", "--plugin", "absent.py"], ["--plugin absent.py", "no such file"]),
         (["run", "--suit", "smoke"], ["--suit", "--help"]),
         (["runn"], ["runn"]),
-        (["trial", "absent.json"], ["absent.json"]),
+        (
+            ["trial", "absent.json"],
+            ["absent.json: cannot be read (No such file or directory); give the specification of a trial"],
+        ),
+        (
+            ["compare", "a", "b", "--metric", "topp1"],
+            ["no tested metric 'topp1'. Did you mean 'top1'? Known: mean_class, top1.\n"],
+        ),
+        (
+            ["compare", "a", "b", "--metric", "ece"],
+            ["--metric", "not for 'ece'", "is in results.csv"],
+        ),
         (["tune", "--suite", "smoke", "--methods", "supervized"], ["Did you mean 'supervised'"]),
         (["tune", "--suite", "smoke"], ["tuned", "--to"]),
         (["check-method", "fixmach"], ["Did you mean 'fixmatch'"]),
@@ -159,6 +170,33 @@ def test_a_malformed_suite_is_refused_with_its_place(
         number = next(i for i, text in enumerate(lines, start=1) if text.strip().startswith(line_of))
         assert f"{suite}:{number}: " in answer.sentence
     assert not bench.executed
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ":1: the file must have lines of 'field: value', with the fields name, title, sect"),
+        (
+            "- smoke\n",
+            ":1: the file must have lines of 'field: value', with the fields name, title, sect",
+        ),
+        (
+            "name: a\ntitle: b\nsections: 3\n",
+            ":3: field 'sections': it must have lines of 'field: value'",
+        ),
+        (
+            "name: a\ntitle: b\nsections:\n  s: x\n",
+            ":4: field 'sections.s': it must have lines of 'field",
+        ),
+        ("name: \x00", ": this is not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_suite(bench: Any, text: str, said: str) -> None:
+    path = bench.folder / "odd.yaml"
+    path.write_text(text, encoding="utf-8")
+    answer = bench("plan", "--suite", path)
+    assert answer.status == 1
+    assert f"{path}{said}" in answer.sentence
 
 
 def _accumulates(method: str, **fields: Any) -> Any:
