@@ -11,6 +11,7 @@ from tabulate import tabulate
 from bench.board import Board
 from bench.records import Run
 from bench.render import over_data, sentences, tables, words
+from bench.render.reservations import reservations
 from bench.render.small_print import small_print
 from bench.render.tables import Table
 from bench.suite import LoadedSuite, Section
@@ -147,7 +148,7 @@ def _board(board: Board, loaded: LoadedSuite) -> list[str]:
     ):
         if rows:
             parts += [what, pipe(tables.apart(board, rows))]
-    said = sentences.reservations(board)
+    said = reservations(board)
     if said:
         parts.append("\n".join(f"- {escape(text)}" for text in said))
     if board.rows:

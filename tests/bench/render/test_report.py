@@ -70,6 +70,18 @@ def test_equal_methods_are_called_indistinguishable_and_nobody_is_bold(tmp_path)
     assert table_row(page, "fixmatch").split("|")[1].strip() == "1–3"
 
 
+def test_what_family_b_marks_and_family_a_does_not_is_explained(tmp_path):
+    entries = {"supervised": "baseline", **{f"m{i}": "competitor" for i in range(7)}}
+    means = {**dict.fromkeys(entries, 0.7), "m3": 0.745}
+    page = report(tmp_path, means, loaded=suite(entries))
+    assert "m3 beats supervised by 4.6 points" in page and "| **supervised** " in page
+    assert re.search(
+        r"Family A, all 28 pairs, is stricter than family B: m3 against supervised has p = \.\d+ there, so "
+        r"their ranks and groups do not tell them apart\.", page,
+    )  # fmt: skip
+    assert "is stricter than family B" not in report(tmp_path / "clear")
+
+
 def test_fewer_than_three_seeds_are_insufficient(tmp_path):
     page = report(tmp_path, loaded=suite(ENTRIES, seeds="0-1"))
     assert page.count("Insufficient seeds: the entries have 2 finished seeds in common") == 2
