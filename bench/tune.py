@@ -238,13 +238,16 @@ def conclude(
     """
     accuracy: dict[str, float] = {}
     digests: dict[str, str] = {}
+    clips: dict[str, int] = {}
     failed = 0
-    for spec_id in {trial.spec.id for candidate in candidates for trial in candidate.trials}:
+    cells = {trial.spec.id: trial.cell for candidate in candidates for trial in candidate.trials}
+    for spec_id, cell in cells.items():
         done = run.trial(spec_id).done()
         if done is None:
             failed += 1
             continue
         accuracy[spec_id], digests[spec_id] = done["metrics"]["top1"], done["predictions_sha256"]
+        clips[cell] = max(int(done["metrics"]["listed"]), clips.get(cell, 0))
     entries: dict[str, TunedEntry] = {}
     for label in dict.fromkeys(candidate.entry.label for candidate in candidates):
         own = [candidate for candidate in candidates if candidate.entry.label == label]
@@ -264,6 +267,7 @@ def conclude(
         configurations=effort.configurations,
         seeds=tuning.seeds,
         cells=tuning.cells,
+        validation_clips={cell: clips[cell] for cell in tuning.cells if cell in clips},
         run_hash=run_hash(digests),
         entries=entries,
     )

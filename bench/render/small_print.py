@@ -10,8 +10,9 @@ from bench.board import Board
 from bench.records import Record
 from bench.render.words import cell_name, count, listing, ranges, title
 from bench.spec import Protocol
-from bench.suite import LoadedSuite
+from bench.suite import LoadedSuite, Tuned, parse_seeds
 
+OBJECTION = "Oliver et al., Realistic Evaluation of Deep Semi-Supervised Learning Algorithms, NeurIPS 2018"
 STATISTICS = ("numpy", "scipy", "statsmodels")
 """Libraries whose versions stand behind the tests."""
 
@@ -55,13 +56,31 @@ def effort(boards: Sequence[Board], loaded: LoadedSuite) -> str:
     said = (
         f"tuned: {count(tuned.configurations, 'configuration')} each, on validation clips of "
         f"{listing([cell_name(cell) for cell in tuned.cells])} with {_seeds_of(tuned.seeds)}, which no board "
-        f"uses (search {tuned.run_hash}); test clips had no part in it."
+        f"uses (search {tuned.run_hash}); test clips had no part in it. Trials are equal in number, "
+        f"compute is not: the time of each is in the tables.{_few_labels(boards, tuned)}"
     )
     labels = dict.fromkeys(row.entry.label for board in boards for row in board.ranked)
     without = [label for label in labels if label not in tuned.entries]
     if without:
         said += f" Not tuned, so not of equal effort: {listing(without)}."
     return said
+
+
+def _few_labels(boards: Sequence[Board], tuned: Tuned) -> str:
+    """How many validation clips chose, beside the labels of a trial, and the objection to it."""
+    if not tuned.validation_clips:
+        return ""
+    done = [(board.cell, r.done) for board in boards for row in board.ranked for r in row.records if r.done]
+    parts = []
+    for cell, clips in tuned.validation_clips.items():
+        labels = sorted({record["labeled"] for mine, record in done if mine == cell and "labeled" in record})
+        beside = f" beside {listing([f'{n:,}' for n in labels])} labels" if labels else ""
+        parts.append(f"{clips:,}{beside} on {cell_name(cell)}")
+    return (
+        f" Validation clips that chose, on {count(len(parse_seeds(tuned.seeds)), 'seed')}: {listing(parts)}. "
+        "Who has few labels has no such set to choose on, and a smaller one chooses less surely "
+        f"({OBJECTION}); the choice holds for every board."
+    )
 
 
 def _seeds_of(seeds: str) -> str:

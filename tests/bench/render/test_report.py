@@ -212,11 +212,14 @@ def test_labels_cannot_inject_markup(tmp_path):
 def test_tuning_is_printed_with_its_effort_and_its_gaps(tmp_path):
     tuned = Tuned(
         suite="tiny", configurations=12, seeds="100-101", cells=("gymlike@2",), run_hash="0123abcd",
+        validation_clips={"gymlike@2": 240},
         entries={"supervised": {"optimizer": {"lr": 0.01}}, "fixmatch": {"config": {"threshold": 0.9}}},
     )  # fmt: skip
     page = report(tmp_path, loaded=suite(ENTRIES, tuned=tuned))
     assert "tuned: 12 configurations each, on validation clips of gymlike (2 labels per class)" in page
     assert "with seeds 100-101, which no board uses" in page
+    assert "chose, on 2 seeds: 240 beside 24 labels on gymlike (2 labels per class). " in page
+    assert "Oliver et al." in page and "compute is not: the time of each is in the tables." in page
     assert "0123abcd" in page and "Not tuned, so not of equal effort: softmatch." in page
     details = page.split("How each row was measured")[1]
     assert "12 configurations (threshold)" in table_row(details, "fixmatch")
