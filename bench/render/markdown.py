@@ -98,13 +98,8 @@ def _notes(run: Run, boards: Sequence[Board]) -> list[str]:
 
 def _summary(boards: Sequence[Board]) -> str:
     """One line per board, in the order of the page."""
-    groups: dict[tuple[str, str], list[Board]] = {}
-    for board in boards:
-        groups.setdefault((board.section, board.data), []).append(board)
     return "\n".join(
-        f"- **{escape(words.title(board))}:** {escape(sentences.headline(board))}"
-        for group in groups.values()
-        for board in group
+        f"- **{escape(words.title(board))}:** {escape(sentences.headline(board))}" for board in boards
     )
 
 
