@@ -37,6 +37,19 @@ def test_two_data_sets_have_a_summary_with_its_claim_and_its_limits(tmp_path):
     assert "New data sets: no claim, since that takes at least 6 data sets and there are 2." in summary
 
 
+def test_a_summary_of_one_budget_says_which_in_every_format(tmp_path):
+    def outcome(entry, labels, seed):
+        return "missing" if (entry, labels) == ("softmatch", "4") else MEANS[entry]
+
+    text, boards, loaded, _ = made(tmp_path, "one", "two", labels=("2", "4"), outcome=outcome, clips=48)
+    assert "### These 2 data sets: one and two" in text
+    own = text.split("### These 2 data sets, 2 labels per class: one and two")[1].split("###")[0]
+    assert "| softmatch " in own and "no independent confirmation" in own and "averaged within" not in own
+    assert "These 2 data sets, 2 labels per class: one and two" in tables_tex(loaded, boards)
+    found = json.loads(stats_json(loaded.suite, boards))["summaries"]
+    assert [summary["labels"] for summary in found] == [None, "2"]
+
+
 def test_every_format_has_the_boards_in_one_order(tmp_path):
     loaded = suite(ENTRIES)
     tasks = tuple(Task(data=data, labels=(n,)) for n in ("2", "4") for data in ("two", "one"))
