@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -34,6 +35,9 @@ QUIET = {
 
 KNOWS_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's variable; it means every system, whatever its name says."""
+
+NEEDLESS = ("start_monitor", "start_log_monitor", "start_api_server")
+"""Ray's autoscaler, log forwarder and API server: a run needs none of them, and they slow its start."""
 
 STARTS = 5
 SLOW_START = "timed out during startup"
@@ -127,7 +131,8 @@ def _start_patiently(ray: Any, **options: Any) -> None:
     before = set(children())
     for _ in range(STARTS):
         try:
-            ray.init(**options)
+            with _without_servers(ray):
+                ray.init(**options)
             return
         except Exception as error:  # Ray has no class of its own for this
             if SLOW_START not in str(error):
@@ -139,6 +144,17 @@ def _start_patiently(ray: Any, **options: Any) -> None:
         f"Ray did not start within 30 seconds, {STARTS} times in a row: the machine is too busy; run the "
         "same command again later."
     )
+
+
+@contextlib.contextmanager
+def _without_servers(ray: Any) -> Iterator[None]:
+    """Ray starts none of the `NEEDLESS` meanwhile; a Ray that has other servers starts all of them."""
+    node = ray._private.node.Node
+    with contextlib.ExitStack() as patched:
+        for name in NEEDLESS:
+            if hasattr(node, name):
+                patched.enter_context(patch.object(node, name, lambda self, *_, **__: None))
+        yield
 
 
 def _keep_to_loopback(ray: Any, alone: bool) -> None:
