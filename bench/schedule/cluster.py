@@ -16,6 +16,7 @@ from unittest.mock import patch
 import numpy as np
 
 from bench.address import check_answers
+from bench.schedule.elsewhere import let_save_elsewhere
 from bench.schedule.processes import FOLDER_PREFIX, children, deaf, end, let_save, short_temporary, sweep
 from bench.schedule.settings import Settings, available_cpus
 from datasets.errors import UserError
@@ -76,25 +77,27 @@ def ray_for(settings: Settings, need: Mapping[str, Mapping[str, float]]) -> Iter
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=short_temporary()))
     before = set(children())
-    try:
-        _start(ray, settings, need, folder)
-        _check_resources(ray.cluster_resources(), need)
-        yield folder
-    except BaseException:
-        with deaf():
-            let_save(set(children()) - before)
-        raise
-    finally:
-        with deaf():
-            ray.shutdown()
-            _keep_to_loopback(ray, alone=False)  # what else this process does with Ray is its own affair
-            end(set(children()) - before)
-            shutil.rmtree(folder, ignore_errors=True)
+    with _kept_to_loopback(ray, settings.address is None):
+        try:
+            _start(ray, settings, need, folder)
+            _check_resources(ray.cluster_resources(), need)
+            yield folder
+        except BaseException:
+            with deaf():
+                if settings.address is None:
+                    let_save(set(children()) - before)
+                else:
+                    let_save_elsewhere(ray)
+            raise
+        finally:
+            with deaf():
+                ray.shutdown()
+                end(set(children()) - before)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]], folder: Path) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    _keep_to_loopback(ray, settings.address is None)
     terminate = signal.getsignal(signal.SIGTERM)
     if settings.address is None:
         most = max(job["cpu"] for job in need.values())
@@ -157,14 +160,24 @@ def _without_servers(ray: Any) -> Iterator[None]:
         yield
 
 
-def _keep_to_loopback(ray: Any, alone: bool) -> None:
-    """Whether Ray listens to this machine alone.
+@contextlib.contextmanager
+def _kept_to_loopback(ray: Any, alone: bool) -> Iterator[None]:
+    """Whether Ray listens to this machine alone; what else this process does with Ray is its own affair.
 
     Asked for 127.0.0.1 it takes the address of the network instead, except where it knows no clusters, which
     this variable says, also to the processes that it starts.
     """
-    os.environ[KNOWS_CLUSTERS] = "0" if alone else "1"
-    ray._private.ray_constants.ENABLE_RAY_CLUSTER = not alone
+    constants = ray._private.ray_constants
+    said, knew = os.environ.get(KNOWS_CLUSTERS), constants.ENABLE_RAY_CLUSTER
+    os.environ[KNOWS_CLUSTERS], constants.ENABLE_RAY_CLUSTER = "0" if alone else "1", not alone
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = knew
+        if said is None:
+            os.environ.pop(KNOWS_CLUSTERS, None)
+        else:
+            os.environ[KNOWS_CLUSTERS] = said
 
 
 def _check_resources(offered: Mapping[str, float], need: Mapping[str, Mapping[str, float]]) -> None:
