@@ -40,7 +40,7 @@ from datasets.synthgym import SynthGymTiny
         (["tune", "--suite", "smoke", "--methods", "supervized"], ["Did you mean 'supervised'"]),
         (["tune", "--suite", "smoke"], ["tuned", "--to"]),
         (["check-method", "fixmach"], ["Did you mean 'fixmatch'"]),
-        (["check-method", "absent.py"], ["absent.py", "no such file"]),
+        (["check-method", "absent.py"], ["error: check-method absent.py: ", "no such file"]),
         (
             ["check-method", "fixmatch", "--set", "threshold=1.3"],
             ["'threshold' is 1.3", "it must be at least 0 and at most 1"],
