@@ -101,6 +101,14 @@ def test_bounds_and_methods_that_nobody_can_run_are_apart() -> None:
     assert set(plugins.methods().names()).isdisjoint(name for name, kind in kinds.items() if kind != "method")
 
 
+def test_one_link_is_one_paper() -> None:
+    names = plugins.methods().names()
+    papers: dict[str, set[str]] = {}
+    for row in listing(names, plugins.method_class):
+        papers.setdefault(row["link"], set()).add(row["paper"].rpartition(" in: ")[2])
+    assert {link: found for link, found in papers.items() if len(found) > 1} == {}
+
+
 def test_extra_inputs_say_how_to_supply_them() -> None:
     text = as_text(listing(["fixmatch", "videossl"], load))
     table, inputs = text.split("Extra inputs:")
