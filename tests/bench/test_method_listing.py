@@ -131,6 +131,10 @@ def test_measured_times_are_shown_where_there_are_any(monkeypatch: pytest.Monkey
     assert "measured on 2026-02-03 with the small net (8 labeled" in "\n".join(lines)
 
 
+def test_the_committed_times_have_labels_alone_as_their_unit() -> None:
+    assert 0.9 <= method_facts.measured()["supervised"] <= 1.1
+
+
 def test_ls_methods_knows_all_methods(bench: Any) -> None:
     rows = json.loads(bench("ls", "methods", "--json").out)
     found = {row["name"]: row for row in rows}
