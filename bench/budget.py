@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.experiment import Scene
@@ -94,9 +96,9 @@ def step_cost(method: Method, scene: Scene, protocol: Protocol, seed: int) -> St
         warmup_steps=warm,
         draws=Draws(seed, last * sizes.accumulate),
     )
-    counts = _Counts()
-    twin = counts.copy(method)
-    with torch.random.fork_rng([scene.device] if scene.device.type == "cuda" else []):
+    counts, twin = _Counts(), copy.deepcopy(method)
+    noise = torch.random.fork_rng([scene.device] if scene.device.type == "cuda" else [])
+    with noise, counts.watching():
         torch.manual_seed(derive(seed, "step cost") >> 1)
         flops = _rehearse(twin, batch, progress, protocol, semi=last >= warm)
     times, each = sizes.accumulate, sum(method.sampler().levels)
@@ -125,20 +127,23 @@ def _rehearse(twin: Method, batch: Batch, progress: Progress, protocol: Protocol
 
 
 class _Counts:
-    """Frames that went through the backbones of a method's copy."""
+    """Frames that went through backbones, also through those that a method holds outside of its modules."""
 
     def __init__(self) -> None:
         self.forward = self.backward = 0
 
-    def copy(self, method: Method) -> Method:
-        """A copy of the method whose backbones report here."""
-        twin = copy.deepcopy(method)
-        for module in twin.modules():
-            if hasattr(module, "patch") and hasattr(module, "dim") and not isinstance(module, Method):
-                module.register_forward_hook(self._seen)
-        return twin
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Within this, every backbone of the process reports here."""
+        hook = register_module_forward_hook(self._seen)
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def _seen(self, module: nn.Module, given: tuple[Any, ...], out: Tensor) -> None:
+        if isinstance(module, Method) or not (hasattr(module, "patch") and hasattr(module, "dim")):
+            return
         frames = given[0].shape[0] * given[0].shape[2]
         self.forward += frames
         if out.requires_grad:

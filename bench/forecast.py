@@ -10,10 +10,11 @@ from typing import Any
 
 from bench.costs import seconds
 from bench.environment import processor
+from bench.index import Index, held_bytes
 from bench.plan import PlannedTrial
 from bench.progress import clock
 from bench.spec import TrialSpec
-from bench.store import DONE, read_json
+from bench.store import DONE, RunFolder, read_json
 
 MIB = 1 << 20
 
@@ -52,21 +53,28 @@ class Forecast:
 
 def past_trials(out: Path) -> list[Past]:
     """The finished trials of all suites in a folder of runs that this machine did."""
-    found = []
     here = processor()
-    for path in sorted(out.glob(f"*/trials/*/{DONE}")):
-        try:
-            record = read_json(path)
-            if record.get("environment", {}).get("processor") == here:
-                found.append(_past(record, path.parent))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
-            continue  # a damaged record teaches nothing
+    found = []
+    for trials in sorted(out.glob("*/trials")):
+        run = RunFolder(trials.parent)
+        index = Index(run)
+        for name in _names(trials):
+            folder = run.trial(name).path
+            try:
+                record = index.known(name) or read_json(folder / DONE)
+                if record.get("environment", {}).get("processor") == here:
+                    size = record["bytes"] if "bytes" in record else held_bytes(folder)
+                    found.append(past_of(record, size))
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+                continue  # a damaged record teaches nothing
     return found
 
 
-def _past(record: Mapping[str, Any], folder: Path) -> Past:
-    size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-    return past_of(record, size)
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return []
 
 
 def past_of(record: Mapping[str, Any], size: int = 0) -> Past:

@@ -15,17 +15,28 @@ import contextlib
 import json
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from bench.store import DONE, PREDICTIONS, RunFolder, TrialFolder, write_json
+from bench.store import DONE, PREDICTIONS, RunFolder, TrialFolder, write_bytes
 from datasets.errors import UserError
 
 NAME = ".index.json"
-FORMAT = 1
+FORMAT = 2
 """Rises whenever the facts are others."""
 SETTLED_SECONDS = 2.0
 """Coarsest step of the times of common file systems."""
-FACTS = ("code_hash", "status", "train_seconds", "prepare_seconds", "evaluate_seconds")
+WHOLE: Mapping[str, Any] = {}
+FACTS: Mapping[str, Any] = {
+    **dict.fromkeys(("code_hash", "status", "train_seconds", "prepare_seconds", "evaluate_seconds"), WHOLE),
+    "environment": {"processor": WHOLE},
+    "spec": {
+        **dict.fromkeys(("method", "data", "device"), WHOLE),
+        "backbone": {"name": WHOLE},
+        "protocol": {"steps": WHOLE},
+    },
+}
+"""The parts of a record that a plan and a forecast ask for."""
 
 Marks = tuple[int, ...]
 
@@ -42,31 +53,43 @@ class Index:
         self._entries = _read(run)
         self._changed = False
 
+    def known(self, trial_id: str) -> Mapping[str, Any] | None:
+        """What is noted of a finished trial (`facts`), None where nothing is; reads nothing of its files."""
+        return self._noted(trial_id, _marks(self._run.trial(trial_id)))
+
     def done(self, trial_id: str) -> Mapping[str, Any] | None:
         """What is noted of a trial (`facts`), if it is finished and whole; otherwise None."""
         folder = self._run.trial(trial_id)
         marks = _marks(folder)
-        known = self._entries.get(trial_id)
-        if known is not None and marks is not None and known["marks"] == list(marks):
-            noted: Mapping[str, Any] = known["facts"]
+        noted = self._noted(trial_id, marks)
+        if noted is not None:
             return noted
+        known = self._entries.get(trial_id)
         record = folder.done() if marks is not None else None
         if known is not None:
             del self._entries[trial_id]
             self._changed = True
         if record is None or marks is None:
             return None
-        found = facts(record)
+        found = {**facts(record), "bytes": held_bytes(folder.path)}
         if marks == _marks(folder) and _settled(marks):
             self._entries[trial_id] = {"marks": list(marks), "facts": found}
             self._changed = True
         return found
 
+    def _noted(self, trial_id: str, marks: Marks | None) -> Mapping[str, Any] | None:
+        known = self._entries.get(trial_id)
+        if known is None or marks is None or known["marks"] != list(marks):
+            return None
+        noted: Mapping[str, Any] = known["facts"]
+        return noted
+
     def save(self) -> None:
         """Keeps what was found, where the folder can be written; without it the next look takes longer."""
         if self._changed and self._run.path.is_dir():
+            content = json.dumps({"format": FORMAT, "trials": self._entries}, separators=(",", ":"))
             with contextlib.suppress(OSError, UserError):
-                write_json(self._run.path / NAME, {"format": FORMAT, "trials": self._entries})
+                write_bytes(self._run.path / NAME, content.encode())
                 self._changed = False
 
 
@@ -85,8 +108,21 @@ def distrust(folder: TrialFolder) -> None:
 
 
 def facts(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan asks of a record."""
-    return {name: record[name] for name in FACTS if name in record}
+    """What a plan and a forecast ask of a record, as far as it says so."""
+    return _cut(record, FACTS)
+
+
+def _cut(record: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _cut(record[name], parts) if parts and isinstance(record[name], Mapping) else record[name]
+        for name, parts in wanted.items()
+        if name in record
+    }
+
+
+def held_bytes(folder: Path) -> int:
+    """Size of the files of a trial."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
 
 
 def _read(run: RunFolder) -> dict[str, Any]:

@@ -57,12 +57,11 @@ def _content(records: Iterable[Record]) -> list[str]:
 
 def _protocols(records: Sequence[Record]) -> list[str]:
     """Settings that a suite fixes for all entries, and that differ all the same."""
-    distinct: list[tuple[Protocol, str]] = []
+    distinct: dict[str, tuple[Protocol, str]] = {}
     for record in records:
-        if not any(record.spec.protocol == protocol for protocol, _ in distinct):
-            distinct.append((record.spec.protocol, record.planned.entry))
+        distinct.setdefault(record.spec.protocol.compact, (record.spec.protocol, record.planned.entry))
     seen: dict[str, dict[str, str]] = defaultdict(dict)
-    for protocol, entry in distinct:
+    for protocol, entry in distinct.values():
         for name, value in _flat(protocol.model_dump(mode="json")).items():
             if not any(name == own or name.startswith(f"{own}.") for own in ALLOWED):
                 seen[name].setdefault(str(value), entry)

@@ -95,17 +95,23 @@ class Registry:
             ) from error
 
 
-def add_plugin_file(path: str) -> None:
+def add_plugin_file(path: str, given_to: str = "--plugin") -> None:
     """Makes a file's methods, data sets and backbones known to this process and to its workers.
+
+    Args:
+        path: the file.
+        given_to: the option or command that was given it, for messages.
 
     Raises:
         UserError: when the file does not exist, or its path cannot be passed on.
     """
     file = Path(path).resolve()
     if not file.is_file():
-        raise UserError(f"--plugin {path}: there is no such file.")
+        raise UserError(f"{given_to} {path}: there is no such file.")
     if os.pathsep in str(file):
-        raise UserError(f"--plugin {path}: its path holds '{os.pathsep}', which separates paths; rename it.")
+        raise UserError(
+            f"{given_to} {path}: its path holds '{os.pathsep}', which separates paths; rename it."
+        )
     known = plugin_files()
     if file not in known:
         os.environ[PLUGIN_FILES] = os.pathsep.join(map(str, [*known, file]))
@@ -117,13 +123,13 @@ def plugin_files() -> list[Path]:
     return [Path(path) for path in os.environ.get(PLUGIN_FILES, "").split(os.pathsep) if path]
 
 
-def methods_of_file(path: str) -> list[str]:
-    """Registers a file and names the methods in it.
+def methods_of_file(path: str, given_to: str) -> list[str]:
+    """Registers a file and names the methods in it; for `given_to` see `add_plugin_file`.
 
     Raises:
         UserError: when it does not exist, cannot be imported, or has no method under a name of its own.
     """
-    add_plugin_file(path)
+    add_plugin_file(path, given_to)
     origin = _origin(Path(path).resolve())
     found = [name for name, place in methods().origins.items() if place == origin]
     if not found:

@@ -55,11 +55,17 @@ def refuse(spec: TrialSpec, where: str) -> None:
         method = cls(config, task, lambda: net)
         levels = method.sampler().levels
         refuse_views(method, spec, f"{where} (method '{spec.method}')")
-    except UserError:
-        raise
+    except UserError as error:
+        raise placed(error, where) from None
     except Exception:  # foreign code: the trial itself will fail with this, and the others go on
         return
     refuse_clips(net, levels, spec, where)
+
+
+def placed(error: UserError, where: str) -> UserError:
+    """The error with its place in front, where its sentence does not begin with that."""
+    sentence = str(error)
+    return error if sentence.startswith(where) else UserError(f"{where}: {sentence}")
 
 
 def task_of(spec: TrialSpec) -> TaskInfo:
@@ -98,8 +104,8 @@ def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, where: 
         with torch.inference_mode():
             for level, frames in enumerate(levels):
                 net(torch.zeros(1, 3, frames, size, size), level)
-    except UserError:
-        raise
+    except UserError as error:
+        raise placed(error, where) from None
     except Exception as error:  # whatever a net raises on a shape that it cannot read
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(

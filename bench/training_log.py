@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,30 @@ def read_log(path: Path) -> TrainingLog:
             f"{path}: cannot be read ({error.strerror}); delete the trial's folder and run the same command "
             "again."
         ) from error
+    lines = _at_once(text)
+    if lines is None:
+        lines = _one_by_one(text, path)
+    names = dict.fromkeys(name for line in lines for name in line if name != "step")
+    series = {
+        name: np.array([line.get(name, math.nan) for line in lines], dtype=np.float64) for name in names
+    }
+    return TrainingLog(np.array([line["step"] for line in lines], dtype=np.int64), series)
+
+
+def _at_once(text: str) -> list[dict[str, Any]] | None:
+    """All lines in one go, since reports read thousands of logs; None where anything is wrong with them."""
+    texts = text.splitlines()
+    try:
+        lines = json.loads(f"[{','.join(texts)}]")
+        steps = [line["step"] for line in lines]
+        kinds: set[type] = set().union(*(map(type, line.values()) for line in lines))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    whole = len(lines) == len(texts) and set(map(type, steps)) <= {int} and kinds <= {int, float}
+    return lines if whole and all(map(operator.lt, steps, steps[1:])) else None
+
+
+def _one_by_one(text: str, path: Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for number, line in enumerate(text.splitlines(), 1):
         found = _line(line)
@@ -81,11 +106,7 @@ def read_log(path: Path) -> TrainingLog:
                 f"{path}:{number}: {what}; delete the trial's folder and run the same command again."
             )
         lines.append(found)
-    names = dict.fromkeys(name for line in lines for name in line if name != "step")
-    series = {
-        name: np.array([line.get(name, math.nan) for line in lines], dtype=np.float64) for name in names
-    }
-    return TrainingLog(np.array([line["step"] for line in lines], dtype=np.int64), series)
+    return lines
 
 
 def _line(text: str) -> dict[str, Any] | None:

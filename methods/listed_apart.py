@@ -18,7 +18,13 @@ class Apart(NamedTuple):
 BOUNDS = (
     Apart(
         "fully_supervised",
-        Source("Fully supervised training", "-", 2020, "https://arxiv.org/abs/2001.07685"),
+        Source(
+            "Fully supervised training, a row in: USB: A Unified Semi-supervised Learning Benchmark for "
+            "Classification",
+            "NeurIPS",
+            2022,
+            "https://arxiv.org/abs/2208.07204",
+        ),
         "the method 'supervised' with all labels and as many steps; in suites an entry with 'role: bound'",
     ),
 )

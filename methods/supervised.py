@@ -13,7 +13,13 @@ class Supervised(Method):
     """
 
     name = "supervised"
-    source = Source("Supervised-only baseline", "-", 2020, "https://arxiv.org/abs/2001.07685")
+    source = Source(
+        "Supervised-only training, a baseline in: Realistic Evaluation of Deep Semi-Supervised Learning "
+        "Algorithms",
+        "NeurIPS",
+        2018,
+        "https://arxiv.org/abs/1804.09170",
+    )
     separable = True
 
     @classmethod

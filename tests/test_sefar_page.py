@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from bench.suite import load_suite
+from bench.backbones.shiftnet import shiftnet
+from bench.suite import load_suite, suite_names
+from datasets.types import TaskInfo
 from methods.config import build
+from methods.ema import decay_at
 from sefar.method import SeFAR
 from sefar.official import SeFAROfficial
 
@@ -86,3 +89,49 @@ def test_a_table_without_the_base_is_refused(tmp_path: Path) -> None:
 
 def test_the_committed_page_lists_the_toggles() -> None:
     assert make_sefar.main(["--check"]) == 0
+
+
+def _text(page: str) -> str:
+    return " ".join((DOCS / page).read_text(encoding="utf-8").split())
+
+
+@pytest.mark.parametrize("page", ["sefar.md", "ablations.md"])
+def test_the_pages_state_the_decays_of_the_paper_suites(page: str) -> None:
+    text = _text(page)
+    for step in (600, 1350):
+        assert f"{decay_at(0.999, step, True):.3f} at step {step}" in text
+    reached = next(step for step in range(10**4) if decay_at(0.999, step, True) == 0.999)
+    assert f"0.999 at step {reached}" in text or f"0.999 only from step {reached} on" in text
+    assert SeFAR.Config().ema_warm
+    budgets = [
+        section.steps(task.data, labels)
+        for name in suite_names()
+        if name.startswith("paper/") and (section := load_suite(name).suite.sections.get("paper"))
+        for task in section.tasks
+        for labels in task.labels
+    ]
+    assert (min(budgets), max(budgets)) == (30, 1350)
+    assert decay_at(0.99, 889, True) == decay_at(0.9999, 889, True) < decay_at(0.99, 890, True) == 0.99
+    if page == "sefar.md":
+        assert "reaches 0.99 at step 890" in text and "in the 30 to 1350 steps" in text
+
+
+@pytest.mark.parametrize("page", ["sefar.md", "ablations.md"])
+def test_the_pages_state_how_the_forms_depart_from_paper_and_release(page: str) -> None:
+    text = _text(page)
+    for name in (name for name in suite_names() if name.startswith("paper/")):
+        assert load_suite(name).suite.sections["embedded"].shared["dropout"] == 0.2
+    assert SeFAR.Config().dropout == 0.5
+    assert "the head dropout 0.2" in text and "not the paper's 0.5" in text
+    assert _config(make_sefar.ALL)["ema_warm"] and not SeFAROfficial.Config().ema_warm
+    assert "The row `official`" in text and "keeps `ema_warm: true`" in text
+    policies = load_suite("fine_grained").suite.sections["paper"].protocol.augmentations
+    assert policies["strong"] == dataclasses.replace(policies["weak"], flip=0.5)
+    assert "`strong` is `weak` with a flip" in text and "RandAugment" in text
+
+
+def test_fields_that_the_page_calls_idle_are() -> None:
+    assert "`frames` in `sefar`" in _text("sefar.md")
+    task = TaskInfo(classes=3, labeled=6, unlabeled=12, class_counts=(2, 2, 2), frames=8)
+    views = [SeFAR(SeFAR.Config(frames=n), task, shiftnet).sampler().levels for n in (0, 4)]
+    assert views[0] == views[1] == (2, 2, 4)

@@ -38,7 +38,7 @@ def check_method(
     from bench.conformance import CHECKS, configured, failure
     from methods.extra_inputs import rehearsed
 
-    names = plugins.methods_of_file(what) if what.endswith(".py") else [what]
+    names = plugins.methods_of_file(what, "check-method") if what.endswith(".py") else [what]
     options.load_plugins(plugin)
     values = _values(settings or [])
     torch.set_num_threads(1)  # the tensors are small

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +26,19 @@ from bench.suite import LoadedSuite
 from datasets.errors import UserError, unknown_name
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Cyclic garbage waits: looking through the lasting objects of a large report takes a seventh of it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@_uncollected()
 def write_report(
     loaded: LoadedSuite,
     run: RunFolder,

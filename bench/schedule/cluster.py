@@ -11,10 +11,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from bench.address import check_answers
+from bench.schedule.elsewhere import let_save_elsewhere
 from bench.schedule.processes import FOLDER_PREFIX, children, deaf, end, let_save, short_temporary, sweep
 from bench.schedule.settings import Settings, available_cpus
 from datasets.errors import UserError
@@ -34,6 +36,9 @@ QUIET = {
 
 KNOWS_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's variable; it means every system, whatever its name says."""
+
+NEEDLESS = ("start_monitor", "start_log_monitor", "start_api_server")
+"""Ray's autoscaler, log forwarder and API server: a run needs none of them, and they slow its start."""
 
 STARTS = 5
 SLOW_START = "timed out during startup"
@@ -72,25 +77,27 @@ def ray_for(settings: Settings, need: Mapping[str, Mapping[str, float]]) -> Iter
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=short_temporary()))
     before = set(children())
-    try:
-        _start(ray, settings, need, folder)
-        _check_resources(ray.cluster_resources(), need)
-        yield folder
-    except BaseException:
-        with deaf():
-            let_save(set(children()) - before)
-        raise
-    finally:
-        with deaf():
-            ray.shutdown()
-            _keep_to_loopback(ray, alone=False)  # what else this process does with Ray is its own affair
-            end(set(children()) - before)
-            shutil.rmtree(folder, ignore_errors=True)
+    with _kept_to_loopback(ray, settings.address is None):
+        try:
+            _start(ray, settings, need, folder)
+            _check_resources(ray.cluster_resources(), need)
+            yield folder
+        except BaseException:
+            with deaf():
+                if settings.address is None:
+                    let_save(set(children()) - before)
+                else:
+                    let_save_elsewhere(ray)
+            raise
+        finally:
+            with deaf():
+                ray.shutdown()
+                end(set(children()) - before)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(ray: Any, settings: Settings, need: Mapping[str, Mapping[str, float]], folder: Path) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    _keep_to_loopback(ray, settings.address is None)
     terminate = signal.getsignal(signal.SIGTERM)
     if settings.address is None:
         most = max(job["cpu"] for job in need.values())
@@ -127,7 +134,8 @@ def _start_patiently(ray: Any, **options: Any) -> None:
     before = set(children())
     for _ in range(STARTS):
         try:
-            ray.init(**options)
+            with _without_servers(ray):
+                ray.init(**options)
             return
         except Exception as error:  # Ray has no class of its own for this
             if SLOW_START not in str(error):
@@ -141,14 +149,35 @@ def _start_patiently(ray: Any, **options: Any) -> None:
     )
 
 
-def _keep_to_loopback(ray: Any, alone: bool) -> None:
-    """Whether Ray listens to this machine alone.
+@contextlib.contextmanager
+def _without_servers(ray: Any) -> Iterator[None]:
+    """Ray starts none of the `NEEDLESS` meanwhile; a Ray that has other servers starts all of them."""
+    node = ray._private.node.Node
+    with contextlib.ExitStack() as patched:
+        for name in NEEDLESS:
+            if hasattr(node, name):
+                patched.enter_context(patch.object(node, name, lambda self, *_, **__: None))
+        yield
+
+
+@contextlib.contextmanager
+def _kept_to_loopback(ray: Any, alone: bool) -> Iterator[None]:
+    """Whether Ray listens to this machine alone; what else this process does with Ray is its own affair.
 
     Asked for 127.0.0.1 it takes the address of the network instead, except where it knows no clusters, which
     this variable says, also to the processes that it starts.
     """
-    os.environ[KNOWS_CLUSTERS] = "0" if alone else "1"
-    ray._private.ray_constants.ENABLE_RAY_CLUSTER = not alone
+    constants = ray._private.ray_constants
+    said, knew = os.environ.get(KNOWS_CLUSTERS), constants.ENABLE_RAY_CLUSTER
+    os.environ[KNOWS_CLUSTERS], constants.ENABLE_RAY_CLUSTER = "0" if alone else "1", not alone
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = knew
+        if said is None:
+            os.environ.pop(KNOWS_CLUSTERS, None)
+        else:
+            os.environ[KNOWS_CLUSTERS] = said
 
 
 def _check_resources(offered: Mapping[str, float], need: Mapping[str, Mapping[str, float]]) -> None:

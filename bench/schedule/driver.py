@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.plan import PlannedTrial
 from bench.schedule.cluster import ray_for
+from bench.schedule.elsewhere import listen
 from bench.schedule.outcome import Board, Enough, Halt, OnResult, Outcome
 from bench.schedule.settings import Settings, resources
 from bench.schedule.worker import PASSED_ON, RetiredError, Worker
@@ -64,6 +65,7 @@ def _tune(board: Board, need: Mapping[str, Mapping[str, float]], settings: Setti
             "checkpoint_seconds": settings.checkpoint_seconds,
             "keep_weights": settings.keep_weights,
             "storage": None if board.stored is None else board.stored.storage.uri,
+            "elsewhere": settings.address is not None,
         }
         for trial_id, trial in board.planned.items()
     ]
@@ -100,6 +102,7 @@ def _name(trial: Any) -> str:
 
 
 def _trainable() -> type[Any]:
+    import ray
     from ray import tune
 
     class OneTrial(tune.Trainable):
@@ -107,6 +110,8 @@ def _trainable() -> type[Any]:
 
         def setup(self, config: dict[str, Any]) -> None:
             self._job, self._worker, self._unfit = config["job"], Worker(), ""
+            if self._job["elsewhere"]:
+                listen(ray)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             self._job = new_config["job"]

@@ -7,6 +7,7 @@ SciPy's NaN in the far tail and returns whatever value it tried, unannounced (n 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from scipy import optimize, special
 
@@ -123,6 +124,7 @@ def _power(noncentrality: float, df: float, critical: float) -> float:
     return above if math.isnan(below) else above + below  # SciPy gives NaN where the far tail is nearly 0
 
 
+@lru_cache(maxsize=2**16)  # a report asks for each pair of a board several times
 def _noncentrality(df: float, alpha: float, power: float) -> float:
     """The difference in standard errors at which the test has this power."""
     critical = t_critical(df, alpha)

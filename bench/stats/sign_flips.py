@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -113,4 +114,11 @@ def _all_sums(parts: Floats) -> Floats:
 
 
 def _drawn_sums(parts: Floats, n_resamples: int, seed: int) -> Floats:
-    return draw_signs(n_resamples + 1, len(parts), seed) @ parts
+    return _kept_signs(n_resamples + 1, len(parts), seed) @ parts
+
+
+@lru_cache(maxsize=1)  # the entries of a summary are all flipped alike
+def _kept_signs(rows: int, columns: int, seed: int) -> Floats:
+    signs = draw_signs(rows, columns, seed)
+    signs.flags.writeable = False
+    return signs

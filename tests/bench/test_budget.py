@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules import module
 
 from bench import budget, trial
 from bench.budget import frames_decoded, step_cost
@@ -22,10 +23,12 @@ from datasets.loader import ViewSettings
 from datasets.sampling import Segments
 from datasets.splits import Split
 from datasets.synthgym import SynthGymTiny
-from datasets.types import ClipRef, Recipe, TaskInfo, View
-from methods.base import Method
+from datasets.types import Batch, ClipRef, Recipe, TaskInfo, View
+from methods.base import Method, Progress, Step
+from methods.extra_inputs import rehearsed
 from methods.fixmatch import FixMatch
 from methods.supervised import Supervised
+from methods.timebalance import TimeBalance
 from sefar.method import SeFAR
 
 FRAMES, SIZE, B, U, CLASSES = 8, 32, 2, 5, 3
@@ -108,6 +111,20 @@ def test_sefar_sends_a_teacher_and_three_student_passes_whatever_k() -> None:
         assert (made.clips_forward, made.clips_backward) == (B + 3 * U, B + 2 * U)
     assert costs[0].flops is not None and costs[1].flops is not None
     assert costs[1].flops - costs[0].flops == 18 * U * 2 * (3 * 7) * CLASSES  # heads alone
+
+
+def test_frozen_teachers_that_are_no_modules_of_the_method_count() -> None:
+    made = step_cost(_method(rehearsed(TimeBalance)), _scene(), _protocol(), 0)
+    # The student once; of the teachers one both whole and in windows, the other whole.
+    assert (made.clips_forward, made.clips_backward) == (4 * (B + U), B + U)
+    with pytest.raises(ZeroDivisionError):
+        step_cost(_method(Failing), _scene(), _protocol(), 0)
+    assert not module._global_forward_hooks
+
+
+class Failing(Supervised):
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        raise ZeroDivisionError
 
 
 def test_micro_batches_add_up() -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from bench import cli, exit_codes, runner, store
-from bench.plan import read_anew
+from bench.agenda import make_agenda
+from bench.plan import Choice, read_anew
+from bench.suite import load_suite
 from datasets.synthgym import SynthGymTiny
 
 
@@ -49,11 +51,17 @@ from datasets.synthgym import SynthGymTiny
         (["tune", "--suite", "smoke", "--methods", "supervized"], ["Did you mean 'supervised'"]),
         (["tune", "--suite", "smoke"], ["tuned", "--to"]),
         (["check-method", "fixmach"], ["Did you mean 'fixmatch'"]),
-        (["check-method", "absent.py"], ["absent.py", "no such file"]),
+        (["check-method", "absent.py"], ["error: check-method absent.py: ", "no such file"]),
         (
             ["check-method", "fixmatch", "--set", "threshold=1.3"],
             ["'threshold' is 1.3", "it must be at least 0 and at most 1"],
         ),
+        (
+            ["check-method", "fixmatch", "--set", "threshold=yes"],
+            ["config field 'threshold' is True", "must be a number", "0.95"],
+        ),
+        (["check-method", "sefar", "--set", "levels=[2, yes]"], ["'levels.1' is True", "must be a number"]),
+        (["check-method", "sefar", "--set", "mix=on"], ["'mix' is True", "'off'", "in quotes"]),
         (["check-method", "fixmatch", "--set", "ema_decay=1.0"], ["'ema_decay'", "at least 0 and below 1"]),
         (["check-method", "fixmatch", "--set", "unlabeled_weight=-1"], ["weight'", "at least 0 and finite"]),
         (["check-method", "fixmatch", "--set", "treshold=0.3"], ["Did you mean 'threshold'"]),
@@ -135,6 +143,11 @@ def _change(*path: str | int, value: Any) -> Any:
             ["entries.1", "config field 'pseudo_labels' is 'techer'", "'student' or 'teacher'"],
         ),
         (
+            _change("entries", 1, "config", value={"threshold": True}),
+            "threshold:",
+            ["entries.1", "config field 'threshold' is True", "must be a number"],
+        ),
+        (
             _change("backbone", "name", value="shiftnett"),
             "name: shiftnett",
             ["sections.embedded.backbone.name: ", "Did you mean 'shiftnet'"],
@@ -197,6 +210,25 @@ def test_a_file_that_is_no_suite(bench: Any, text: str, said: str) -> None:
     answer = bench("plan", "--suite", path)
     assert answer.status == 1
     assert f"{path}{said}" in answer.sentence
+
+
+def test_off_without_quotes_is_the_choice_of_that_name(bench: Any) -> None:
+    def mixing(word: object) -> Any:
+        return _change(
+            "entries",
+            1,
+            value={"label": "sefar", "method": "sefar", "config": {"mix": word, "levels": [2, 2, 4]}},
+        )
+
+    trials = [
+        [
+            each.spec.id
+            for each in make_agenda(load_suite(str(bench.suite(mixing(word), name))), Choice()).trials
+        ]
+        for word, name in (("off", "quoted"), (False, "plain"))
+    ]
+    assert trials[0] and trials[0] == trials[1]
+    assert "mix: false" in (bench.folder / "plain.yaml").read_text(encoding="utf-8")
 
 
 def _accumulates(method: str, **fields: Any) -> Any:

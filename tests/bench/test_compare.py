@@ -206,7 +206,10 @@ def test_mistakes_are_one_sentence(tmp_path, command):
     for arguments, message in (
         (("fixmatch",), "name two entries"),
         (("fixmatch", "softmatch", "--published"), "leave out the names"),
-        (("fixmatch", "softmatch", "--metric", "top_1"), "there is no metric 'top_1'. Did you mean 'top1'"),
+        (
+            ("fixmatch", "softmatch", "--metric", "top_1"),
+            "there is no tested metric 'top_1'. Did you mean 'top1'",
+        ),
         (("fixmatch", "softmatch", "--metric", "nll"), "differences are tested for top1 and mean_class"),
     ):
         status, out, err = command(*arguments)

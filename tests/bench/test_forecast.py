@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+import pytest
 from test_failures import PLANNED, SPEC
 
+from bench import forecast as forecasts
+from bench import index
 from bench.environment import processor
 from bench.forecast import Past, forecast, forecast_lines, longest_first, past_trials
 from bench.plan import PlannedTrial
-from bench.store import write_json
+from bench.store import DONE, PREDICTIONS, RunFolder, read_json, write_json
 
 HERE = Past("supervised", "shiftnet", "synthgym_tiny", "cpu", per_step=2.0, around=10.0, bytes=1 << 20)
 
@@ -52,6 +56,44 @@ def test_only_whole_records_of_this_machine_teach(tmp_path: Path) -> None:
     assert past_trials(tmp_path) == []
     (folder / "done.json").write_text("{", encoding="utf-8")
     assert past_trials(tmp_path) == []
+
+
+def test_what_the_index_knows_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "SETTLED_SECONDS", -60.0)
+    run = RunFolder(tmp_path / "suite")
+    for name, seconds in (("a", 3.0), ("b", 5.0)):
+        with run.trial(name).attempt() as attempt:
+            (attempt / PREDICTIONS).write_bytes(b"answers")
+            record = {
+                "spec": SPEC.model_dump(mode="json"),
+                "train_seconds": seconds,
+                "environment": {"processor": processor(), "python": "3"},
+                "metrics": {"top1": 0.5},
+            }
+            run.trial(name).publish_done(attempt, record)
+    read = past_trials(tmp_path)
+    assert [past.per_step for past in read] == [3.0, 5.0]
+    index.finished(run, ["a", "b"])
+    folder = run.trial("b").path
+    write_json(folder / DONE, {**read_json(folder / DONE), "train_seconds": 7.5})
+    reads = []
+
+    def noted(path: Path) -> Any:
+        reads.append(path.parent.name)
+        return read_json(path)
+
+    monkeypatch.setattr(forecasts, "read_json", noted)
+    again = past_trials(tmp_path)
+    assert again[0] == read[0]
+    assert (again[1].per_step, reads) == (7.5, ["b"])
+
+
+def test_what_is_no_run_folder_teaches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "suite/trials/empty").mkdir(parents=True)
+    (tmp_path / "suite/trials/note.txt").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/trials").touch()
+    assert past_trials(tmp_path) == past_trials(tmp_path / "none") == []
 
 
 def _sized(seed: int, steps: int, unlabeled: int, **changes: str) -> PlannedTrial:

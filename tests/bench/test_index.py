@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_is_scanned_all_the_same(
     def refuse(path: Path, value: Any) -> None:
         raise PermissionError(path)
 
-    monkeypatch.setattr(index, "write_json", refuse)
+    monkeypatch.setattr(index, "write_bytes", refuse)
     assert list(index.finished(run, TRIALS)) == list(TRIALS)
 
 

@@ -101,6 +101,14 @@ def test_bounds_and_methods_that_nobody_can_run_are_apart() -> None:
     assert set(plugins.methods().names()).isdisjoint(name for name, kind in kinds.items() if kind != "method")
 
 
+def test_one_link_is_one_paper() -> None:
+    names = plugins.methods().names()
+    papers: dict[str, set[str]] = {}
+    for row in listing(names, plugins.method_class):
+        papers.setdefault(row["link"], set()).add(row["paper"].rpartition(" in: ")[2])
+    assert {link: found for link, found in papers.items() if len(found) > 1} == {}
+
+
 def test_extra_inputs_say_how_to_supply_them() -> None:
     text = as_text(listing(["fixmatch", "videossl"], load))
     table, inputs = text.split("Extra inputs:")
@@ -121,6 +129,10 @@ def test_measured_times_are_shown_where_there_are_any(monkeypatch: pytest.Monkey
     assert "time" in lines[0]
     assert "2.12" in lines[1]
     assert "measured on 2026-02-03 with the small net (8 labeled" in "\n".join(lines)
+
+
+def test_the_committed_times_have_labels_alone_as_their_unit() -> None:
+    assert 0.9 <= method_facts.measured()["supervised"] <= 1.1
 
 
 def test_ls_methods_knows_all_methods(bench: Any) -> None:

@@ -171,7 +171,7 @@ class Set:
     def table(self): ...
     def prepare(self): ...
 """
-    assert plugins.methods_of_file(_write(tmp_path / "many.py", text)) == ["leaf"]
+    assert plugins.methods_of_file(_write(tmp_path / "many.py", text), "check-method") == ["leaf"]
     assert "net" in plugins.backbones().names()
     assert "my_set" in plugins.dataset_names()
     nameless, comma = plugins.problems()
@@ -189,7 +189,7 @@ def test_a_file_without_a_method_is_refused_where_one_is_asked_for(
     if text is not None:
         _write(file, text)
     with pytest.raises(UserError, match=part):
-        plugins.methods_of_file(str(file))
+        plugins.methods_of_file(str(file), "check-method")
 
 
 def test_workers_get_the_plugin_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,9 +84,41 @@ def test_weights_of_another_architecture(bench: Any, content: Any, parts: list[s
     change = _size(32, name="timesformer_tiny", config={"depth": 1}, weights=str(file))
     answer = bench("run", "--suite", bench.suite(change))
     assert answer.status == 1
+    assert answer.sentence.startswith("error: entry 'supervised': weights ")
     for part in [str(file), *parts]:
         assert part in answer.sentence
     assert not bench.executed
+
+
+def _levels_without_tables(content: dict[str, Any]) -> None:
+    _size(32, name="timesformer_tiny", config={"depth": 1})(content)
+    _sefar(levels=[2, 2, 4])(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "start", "part"),
+    [
+        (
+            _size(32, name="timesformer_tiny", config={"depth": 1}, weights="absent.pth"),
+            "entry 'supervised': weights 'absent.pth'",
+            "there is no such file",
+        ),
+        (_levels_without_tables, "entry 'sefar': ", "'frames_per_level'"),
+        (
+            _size(32, name="shiftnet", weights="absent.pth"),
+            "entry 'supervised': backbone 'shiftnet'",
+            "weights: random",
+        ),
+    ],
+)
+def test_what_a_backbone_refuses_is_said_of_the_first_entry_with_it(
+    bench: Any, change: Callable[[dict[str, Any]], None], start: str, part: str
+) -> None:
+    answer = bench("run", "--suite", bench.suite(change))
+    assert answer.status == 1 and not bench.executed
+    assert answer.sentence.startswith(f"error: {start}")
+    assert part in answer.sentence
+    assert answer.sentence.count("entry '") == 1
 
 
 def _list(bench: Any, lengths: dict[str, int]) -> None:

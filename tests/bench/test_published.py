@@ -16,6 +16,7 @@ from bench.plugins import methods
 from bench.published import EXTRA, FIGURES, Alias, Figure, Notes, load_extra, load_figures, load_notes
 from bench.records import load_run
 from bench.render.published_screen import published_screen
+from bench.suite import load_suite
 from datasets.errors import UserError
 
 SPEC = Path(__file__).parents[3] / "shared" / "spec"
@@ -163,6 +164,17 @@ def test_every_name_in_the_notes_is_a_published_one():
         assert any(caution.concerns(figure) for figure in figures), caution.text
         for name in caution.tables + caution.methods + caution.datasets:
             assert any(name in (f.table, f.method, f.dataset) for f in figures), name
+
+
+def test_rows_whose_strong_view_has_no_rand_augment_here_say_so():
+    said = {
+        figure.method
+        for figure in load_figures()
+        if any("without RandAugment" in each.text for each in load_notes().cautions if each.concerns(figure))
+    }
+    assert said == {"FixMatch", "CMPL", "LTG"}
+    strong = load_suite("fine_grained").suite.sections["paper"].protocol.augmentations["strong"]
+    assert strong.rand_augment is None
 
 
 def test_settings_in_the_notes_exist():

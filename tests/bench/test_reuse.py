@@ -89,3 +89,16 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     del kept
     free_memory()
     assert own_memory_mib() < before + 30
+
+
+@pytest.mark.slow
+def test_memory_returns_after_every_one_of_many_trials(specs: list[TrialSpec], tmp_path: Path) -> None:
+    """What torch and the rest make once and keep is there after the first trial of each kind."""
+    before, worker, held = torch.get_num_threads(), Worker(), []
+    try:
+        for number in range(8):
+            assert worker.work(_job(specs[number % 2], tmp_path / str(number))) == Answer()
+            held.append(own_memory_mib())
+    finally:
+        torch.set_num_threads(before)
+    assert max(held[2:]) < held[1] + 16, [round(each) for each in held]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -76,3 +77,29 @@ def test_a_node_is_lost_and_its_trials_go_on_elsewhere(shell: Any, start_cluster
     )
     for name in ("driver", "first", "second"):
         assert any((shell.folder / f"cache-{name}").rglob("*")), f"no cache on {name}"
+
+
+def test_a_run_that_is_stopped_lets_workers_save_on_every_node(shell: Any, start_cluster: Any) -> None:
+    """Nodes that the driver has not started, whose workers are no processes of its own."""
+    cluster, steps = start_cluster(), 120  # no trial may end before it is asked
+    for name in ("first", "second"):
+        _node(cluster, name, shell)
+    what = ("run", *walking.suite(shell, "0-1", steps, alone=True), "--address", cluster.address)
+    (shell.home / "walk.txt").unlink(missing_ok=True)
+    process = shell.start(*what)
+    walking.until(
+        shell, process, lambda: {step.node for step in walking.walked(shell)} == {"first", "second"}
+    )
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    stopped = walking.walked(shell)
+    last = {step.process: step.step for step in stopped}
+    names = [path.name for path in shell.folder.glob("runs/walk/trials/*/checkpoint-*")]
+    saved = sorted(int(name.split("-")[1]) for name in names)
+    assert saved == sorted(step + 1 for step in last.values()), "somebody was not asked"
+
+    status, _, err = shell.run(*what)
+    assert status == 0, err
+    again = {step.step for step in walking.starts(walking.walked(shell)[len(stopped) :])}
+    assert again == {*saved, steps - 1}  # the last one is made once more, to count what a step costs

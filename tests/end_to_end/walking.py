@@ -39,14 +39,14 @@ class Walked:
     step: int
 
 
-def suite(shell: Any, seeds: str) -> tuple[str | Path, ...]:
-    """Writes suite and plugin; gives the options that name them."""
+def suite(shell: Any, seeds: str, steps: int = STEPS, *, alone: bool = False) -> tuple[str | Path, ...]:
+    """Writes suite and plugin; gives the options that name them.  `alone`: no method but this one."""
 
     def change(section: dict[str, Any]) -> None:
-        baseline = section["entries"][0]
-        section["entries"] = [baseline, {"label": "walks", "method": "walks"}]
+        walks = {"label": "walks", "method": "walks"}
+        section["entries"] = [{**walks, "role": "baseline"}] if alone else [section["entries"][0], walks]
         section["seeds"] = seeds
-        section["protocol"]["steps"] = STEPS
+        section["protocol"]["steps"] = steps
 
     (shell.folder / "walks.py").write_text(PLUGIN, encoding="utf-8")
     return ("--suite", shell.suite("walk", change), "--plugin", shell.folder / "walks.py")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, Literal
 
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -16,7 +19,7 @@ from datasets.types import TaskInfo
 from methods import ema, losses, ramps
 from methods.alignment import UniformAlignment, align
 from methods.base import LinearHead, Progress
-from methods.config import Choices, build, tuning_ranges
+from methods.config import Choices, Count, build, tuning_ranges
 from methods.draws import Draws
 from methods.fixmatch import FixMatch
 from methods.mean_teacher import MeanTeacher
@@ -208,6 +211,17 @@ def test_a_linear_head_concatenates_levels() -> None:
             {"pseudo_labels": "nobody"},
             "config field 'pseudo_labels' is 'nobody', but input should be",
         ),
+        (
+            {"threshold": True},
+            "config field 'threshold' is True, but it must be a number, such as its default 0.95.",
+        ),
+        ({"frames": True}, "config field 'frames' is True, but it must be a number, such as its default 0."),
+        ({"ema_decay": True}, "config field 'ema_decay' is True, but it must be a number"),
+        ({"unlabeled_weight": False}, "config field 'unlabeled_weight' is False, but it must be a number"),
+        (
+            {"pseudo_labels": True},
+            "'student' or 'teacher'; a word that YAML reads as true or false is written in quotes.",
+        ),
     ],
 )
 def test_settings_out_of_range_are_refused_in_a_sentence(values: dict[str, object], message: str) -> None:
@@ -215,6 +229,30 @@ def test_settings_out_of_range_are_refused_in_a_sentence(values: dict[str, objec
         build(FixMatch.Config, values, "method 'fixmatch'")
     assert str(caught.value).startswith("method 'fixmatch': ")
     assert message in str(caught.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switches:
+    levels: tuple[Count, ...] = (2, 4)
+    whether: bool = False
+    mix: Literal["soft", "off"] = "soft"
+    rule: Annotated[Literal["on", "no", "No"], Choices(("on", "no"))] = "no"
+
+
+def test_a_choice_that_yaml_took_for_a_boolean_is_that_choice() -> None:
+    assert build(Switches, yaml.safe_load("{mix: off, rule: on, whether: on}"), "here") == Switches(
+        mix="off", rule="on", whether=True
+    )
+    with pytest.raises(UserError, match=r"'rule' is False, but .* is written in quotes"):
+        build(Switches, {"rule": False}, "here")  # two choices are spelt so
+    with pytest.raises(UserError, match=r"'mix' is True, but .* is written in quotes"):
+        build(Switches, {"mix": True}, "here")
+
+
+def test_a_boolean_within_a_list_is_no_number() -> None:
+    assert build(Switches, {"levels": [1, 4]}, "here").levels == (1, 4)
+    with pytest.raises(UserError, match=r"here: config field 'levels\.1' is True, but it must be a number\."):
+        build(Switches, {"levels": [1, True]}, "here")
 
 
 def test_settings_that_a_method_ignores_are_not_tuned() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -135,21 +137,25 @@ def _against_labels(boards: Sequence[Board], budgets: Sequence[float], looks: Lo
 def _line(ax: Axes, boards: Sequence[Board], label: str, look: Look, most: int) -> None:
     """One entry; the entries of a budget stand side by side around its tick, the highest mean first."""
     xs, means = [], []
+    dots: list[tuple[float, float]] = []
+    ranges: list[tuple[float, float]] = []  # one line with gaps: a large suite has thousands of ranges
     for i, board in enumerate(boards):
         place = next((at for at, row in enumerate(board.ranked) if row.entry.label == label), None)
         row = None if place is None else board.ranked[place]
         if place is None or row is None or row.mean is None:
             continue
         x = i + 0.76 * (place + 0.5 - len(board.ranked) / 2) / most
-        scores = [100 * row.scores[seed] for seed in row.used]
-        across = [x + 0.02] * len(scores)
-        ax.scatter(across, scores, color=look.color, marker=look.marker, s=16, alpha=0.6, linewidths=0)
+        dots += [(x + 0.02, 100 * row.scores[seed]) for seed in row.used]
         low, high = row.mean.low, row.mean.high
         if low is not None and high is not None and len(row.used) >= MIN_SEEDS:
-            ends = [100 * max(low, 0.0), 100 * min(high, 1.0)]
-            ax.plot([x, x], ends, color=look.color, linewidth=1.8, zorder=3)
+            ranges += [(x, 100 * max(low, 0.0)), (x, 100 * min(high, 1.0)), (math.nan, math.nan)]
         xs.append(x)
         means.append(100 * row.mean.estimate)
+    if dots:
+        across, scores = np.array(dots).T
+        ax.scatter(across, scores, color=look.color, marker=look.marker, s=16, alpha=0.6, linewidths=0)
+    if ranges:
+        ax.plot(*np.array(ranges).T, color=look.color, linewidth=1.8, zorder=3)
     ax.plot(xs, means, color=look.color, linewidth=1.2, alpha=0.7, zorder=2)
     ax.plot(
         xs,
