@@ -147,7 +147,7 @@ class Board:
 
 
 def build_boards(records: Sequence[Record], suite: Suite, measure: Measure = "top1") -> tuple[Board, ...]:
-    """One board per section and cell, in the order of the suite; the order of the records does not matter.
+    """One board per section and cell, data set by data set; the order of the records does not matter.
 
     Raises:
         UserError: for records that the suite does not know, a trial listed twice for one place, or
@@ -180,13 +180,22 @@ def all_boards(records: Sequence[Record], suite: Suite) -> tuple[Board, ...]:
     return tuple(found)
 
 
-def _place(place: tuple[str, str], suite: Suite) -> tuple[int, int, str]:
+def _place(place: tuple[str, str], suite: Suite) -> tuple[int, int, int, str]:
+    """Where a cell comes: sections and data sets in the order of the suite, then budgets."""
     section, cell = place
     names = list(suite.sections)
     if section not in names:
         raise unknown_name("section", section, names, f"suite '{suite.name}'")
-    listed = [name for task in suite.sections[section].tasks for name in task.cells]
-    return names.index(section), listed.index(cell) if cell in listed else len(listed), cell
+    tasks = suite.sections[section].tasks
+    data = list(dict.fromkeys(task.data for task in tasks))
+    listed = [name for task in tasks for name in task.cells]
+    mine = cell.rpartition("@")[0]
+    return (
+        names.index(section),
+        data.index(mine) if mine in data else len(data),
+        listed.index(cell) if cell in listed else len(listed),
+        cell,
+    )
 
 
 def _board(name: str, cell: str, records: Sequence[Record], suite: Suite, measure: Measure) -> Board:

@@ -22,7 +22,7 @@ from bench.schema import stored_spec, wrong_field
 from bench.spec import Frozen, TrialSpec
 from bench.split_folder import keep_splits
 from bench.store import read_json, write_bytes, write_json
-from datasets.errors import UserError
+from datasets.errors import UserError, reason
 
 INDEX, SCRIPT = "index.json", "array.sbatch"
 SINGLE = "single"
@@ -80,12 +80,13 @@ def export(trials: Sequence[PlannedTrial], run: str, to: Destination, folder: Pa
     files, index = [], []
     for number, trial in enumerate(once, start=1):
         path = folder / f"{number:05d}.json"
-        write_json(path, Order(run=run, trial=trial).model_dump(mode="json"))
+        write_json(path, Order(run=run, trial=trial).model_dump(mode="json"), "--export")
         files.append(path)
         index.append({"number": number, "file": path.name, "id": trial.spec.id, "line": trial.line})
-    keep_splits((trial.spec for trial in once), folder)
-    write_json(folder / INDEX, {"run": run, "trials": index})
-    write_bytes(folder / SCRIPT, script([trial.spec for trial in once], run, to, folder).encode())
+    keep_splits((trial.spec for trial in once), folder, "--export")
+    write_json(folder / INDEX, {"run": run, "trials": index}, "--export")
+    text = script([trial.spec for trial in once], run, to, folder)
+    write_bytes(folder / SCRIPT, text.encode(), "--export")
     return files
 
 
@@ -130,7 +131,10 @@ def read_order(path: Path) -> Order:
     try:
         value = read_json(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}).") from None
+        raise UserError(
+            f"{path}: cannot be read ({reason(error)}); give the specification of a trial, as "
+            "RUNS/SUITE/trials/ID/spec.json."
+        ) from None
     if not isinstance(value, dict) or "trial" not in value:
         return _single(stored_spec(value, path))
     trial = value["trial"]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from bench.store import disk_errors
+from bench.store import disk_errors, make_folder
 from datasets.errors import UserError, unknown_name
 
 Floats = NDArray[np.float32]
@@ -72,8 +72,8 @@ def write(features: Features, path: Path) -> None:
         raise UserError(f"--out {path}: the file must end in .safetensors; its index lies beside it.")
     token = uuid.uuid4().hex[:8]
     first, second = (path.with_name(f".{each.name}.{token}") for each in (path, index_path(path)))
+    make_folder(path.parent)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {name: json.dumps(value) for name, value in features.about.items()}
         try:
             save_file({k: np.ascontiguousarray(v) for k, v in features.tensors.items()}, first, metadata)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.predictions import Predictions
-from datasets.errors import unknown_name
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,17 +30,6 @@ MEANING = {
 """Every metric and what it says."""
 
 LOWER_IS_BETTER = ("ece", "nll")
-
-
-def check_metric(name: str, where: str = "--metric") -> str:
-    """The name of a metric that exists.
-
-    Raises:
-        UserError: for any other, with the nearest one.
-    """
-    if name not in MEANING:
-        raise unknown_name("metric", name, MEANING, where)
-    return name
 
 
 def all_metrics(found: Predictions, classes: int) -> dict[str, float]:

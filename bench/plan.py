@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from bench import plugins
+from bench.entry_checks import check_entries
 from bench.printable import printable
 from bench.spec import Frozen, Labels, Protocol, TrialSpec
 from bench.suite import Entry, LoadedSuite, Role, Section, TunedEntry, parse_seeds
@@ -100,7 +101,7 @@ def plan_section(
         UserError: for an entry, method or data set that does not exist, or a config out of range.
     """
     section = loaded.suite.sections[name]
-    check_entries(section, f"{loaded.path}: sections.{name}")
+    check_entries(section, name, loaded.path)
     quick = section.quick if not choice.full else None
     seeds = choice.seeds or parse_seeds(quick.seeds if quick else section.seeds)
     trials: list[PlannedTrial] = []
@@ -247,23 +248,6 @@ def limited(spec: TrialSpec, steps: int) -> TrialSpec:
     """The trial with a smaller budget, which bars it from leaderboards."""
     protocol = spec.protocol.model_copy(update={"steps": min(steps, spec.protocol.steps)})
     return spec.model_copy(update={"protocol": protocol, "limited": True})
-
-
-def check_entries(section: Section, where: str) -> None:
-    """Every method, backbone and config field exists and is in range, and its batch may be accumulated."""
-    parts = section.protocol.batch.accumulate
-    for i, entry in enumerate(section.entries):
-        place = f"{where}.entries.{i}"
-        cls = plugins.method_class(entry.method, place)
-        config = build(cls.Config, {**section.shared, **entry.config}, f"{place} '{entry.label}'")
-        if parts > 1 and not section.independent_parts and not cls.separable_with(config):
-            raise UserError(
-                f"{place} '{entry.label}': method '{entry.method}' is not separable, so {parts} accumulated "
-                "parts are not the step of one batch; set protocol.batch.accumulate to 1, or state "
-                "independent_parts: true in the section if each part is meant as a batch of its own."
-            )
-        net = entry.backbone or section.backbone
-        plugins.check_backbone_config(net.name, net.config, place)
 
 
 def _meetings(loaded: LoadedSuite, name: str, choice: Choice) -> list[tuple[str, str, list[Entry]]]:

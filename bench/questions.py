@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.feature_files import Features
 from datasets.draws import generator
-from datasets.errors import UserError
+from datasets.errors import UserError, reason
 
 LETTERS = string.ascii_uppercase
 DEFAULT_QUESTION = "Which action does the video show?"
@@ -45,7 +45,7 @@ def read(path: Path) -> list[Question]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}).") from None
+        raise UserError(f"{path}: cannot be read ({reason(error)}).") from None
     found = [_question(line, f"{path}:{n}", str(n)) for n, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise UserError(f"{path}: there is no question in it; write one JSON object per line.")

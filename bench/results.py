@@ -22,7 +22,7 @@ from bench.render.results_csv import COLUMNS, COST_ENDINGS
 from bench.spec import TrialSpec
 from bench.store import PLAN, SPEC, RunFolder
 from bench.suite import Role
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError, reason, unknown_name
 
 KEYS = ("section", "entry", "role", "data", "labels", "seed", "trial", "status")
 PRINTED = 1e-6
@@ -61,7 +61,11 @@ def read_results(path: Path) -> tuple[ResultRow, ...]:
             header = list(reader.fieldnames or ())
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+        why = (
+            "there is no such file"
+            if isinstance(error, FileNotFoundError)
+            else f"cannot be read ({reason(error)})"
+        )
         raise UserError(f"{path}: {why}; name a results.csv with --results.") from None
     _check_header(header, path)
     seen: dict[tuple[str, str, str, int], int] = {}

@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import exit_codes, index, plugins, presence
+from bench import exit_codes, index, plugins, presence, unreadable
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
@@ -33,8 +33,6 @@ from bench.watch import Watch
 from datasets.errors import UserError
 
 DEFAULT_OUT = Path("runs")
-LIMITED = "-limited"
-"""Ending of the run folder of trials with fewer steps than the suite asks for."""
 COMMITTED = ("fine_grained", Path("reports"))
 """The suite whose report from the default folder goes to the committed pages."""
 
@@ -126,7 +124,8 @@ def left_over(outcome: Outcome, trials: Sequence[PlannedTrial], run: RunFolder) 
 
 def run_folder(loaded: LoadedSuite, out: Path, choice: Choice) -> RunFolder:
     """Where the trials of a choice are kept: those with fewer steps apart from those that count."""
-    return RunFolder(out / f"{loaded.suite.name}{LIMITED if choice.limit_steps else ''}")
+    run = RunFolder(out / loaded.suite.name)
+    return run.limited() if choice.limit_steps else run
 
 
 def announce(agenda: Agenda) -> None:
@@ -211,9 +210,9 @@ def execute(
         print(f"all {total} trials are done")
         return Outcome()
     refuse_impossible(todo)
-    prepare_data(todo)
+    unread = prepare_data(todo)
     write_json(run.path / ENVIRONMENT, run_environment(trials, sys.argv[1:]))
-    for sentence in short_clips(todo):
+    for sentence in (*unread, *short_clips(todo)):
         print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)
     todo = longest_first(todo, past_trials(run.path.parent))
@@ -241,16 +240,25 @@ def sweep(run: RunFolder) -> None:
                 TrialFolder(folder).tidy()
 
 
-def prepare_data(trials: Sequence[PlannedTrial]) -> None:
-    """Makes files and clip caches once, before any worker asks for them."""
+def prepare_data(trials: Sequence[PlannedTrial]) -> list[str]:
+    """Makes files and clip caches once, before any worker asks for them.
+
+    Returns:
+        A sentence for each data set with clips that cannot be read.
+    """
     needed = {
         (trial.spec.data, protocol.short_side, protocol.store, protocol.decoder): trial.spec
         for trial in trials
         for protocol in [trial.spec.protocol]
     }
+    said: dict[str, None] = {}
     for spec in needed.values():
         data = plugins.dataset(spec.data)
-        open_cache(spec, data.table(), data, workers=available_cpus())
+        table = data.table()
+        cache = open_cache(spec, table, data, workers=available_cpus())
+        if sentence := unreadable.sentence(spec.data, table, cache.errors):
+            said[sentence] = None
+    return list(said)
 
 
 def report_folder(loaded: LoadedSuite, out: Path, to: Path | None, run: RunFolder) -> Path:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from bench.storage import CURES, Storage, StorageError, complaint, first_line, without_secrets
-from bench.store import disk_errors
+from bench.store import make_folder
 
 ANSWER_SECONDS = 20.0
 """A store that says nothing for so long, when it is first asked, is taken for unreachable."""
@@ -73,8 +73,7 @@ def _connected(uri: str, name: str, scheme: str) -> Storage:
 def _checked(storage: Storage) -> Storage:
     folder = storage.folder
     if folder is not None:
-        with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, "--storage")
         return storage
     try:
         _in_time(lambda: storage.system.get_file_info(f"{storage.root.rstrip('/')}/results"), storage.name)

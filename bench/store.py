@@ -28,6 +28,8 @@ from bench import lease
 from datasets.errors import UserError
 
 PLAN, ENVIRONMENT = "plan.json", "env.json"
+LIMITED = "-limited"
+"""Ending of the run folder of trials with fewer steps than the suite asks for."""
 DONE, FAILED, SPEC = "done.json", "failed.json", "spec.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREDICTIONS, METRICS, ERROR = "predictions.parquet", "metrics.jsonl", "error.txt"
@@ -62,8 +64,8 @@ def write_bytes(path: Path, content: bytes, option: str = "--out") -> None:
         UserError: when the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    make_folder(path.parent, option)
     with disk_errors(path, option):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_bytes(content)
             put_in_place(temporary, path)
@@ -120,6 +122,21 @@ def disk_errors(path: Path, option: str = "--out") -> Iterator[None]:
                 f"{path}: cannot be written ({error.strerror}); give another folder with {option}."
             ) from error
         raise
+
+
+def make_folder(folder: Path, option: str = "--out") -> None:
+    """Makes a folder and those around it, where they are missing.
+
+    Raises:
+        UserError: it cannot be made; `option` names another one.
+    """
+    with disk_errors(folder, option):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # a file system that takes no folders of ours, as /proc
+            raise UserError(
+                f"{folder}: cannot be made ({error.strerror}); give another folder with {option}."
+            ) from error
 
 
 def disk_full(error: BaseException) -> bool:
@@ -197,8 +214,7 @@ class TrialFolder:
                 f"{self.path}: is a link to another folder, and trials write into the run folder alone; "
                 "remove the link and run the same command again."
             )
-        with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         held = _leased(self.path, f"trial {self.path.name} is being run", wait=wait)
         with held as token:
             self.sweep()
@@ -316,6 +332,10 @@ class RunFolder:
         """The folder of a trial."""
         return TrialFolder(self.path / "trials" / trial_id)
 
+    def limited(self) -> RunFolder:
+        """The folder beside it with the trials of `--limit-steps`."""
+        return RunFolder(self.path.with_name(f"{self.path.name}{LIMITED}"))
+
     @contextlib.contextmanager
     def lock(self, *, wait: bool = False) -> Iterator[None]:
         """Held by the one `run` that works in this folder; a dead run holds nothing.
@@ -326,7 +346,6 @@ class RunFolder:
         Raises:
             UserError: naming the host and process that hold it.
         """
-        with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         with _leased(self.path, "another run works here", wait=wait):
             yield

@@ -256,12 +256,16 @@ class TunedEntry(Frozen):
 
 
 class Tuned(Frozen):
-    """What `bench tune` wrote: the choices and how much effort they took, equal for all entries."""
+    """What `bench tune` wrote: the choices and how much effort they took, equal for all entries.
+
+    `validation_clips`: by cell, how many clips chose; empty in files from before it was kept.
+    """
 
     suite: str
     configurations: int
     seeds: Seeds
     cells: tuple[str, ...]
+    validation_clips: dict[str, int] = {}
     run_hash: str
     entries: dict[str, TunedEntry]
 

@@ -1,13 +1,14 @@
 """The summary of a section over its data sets: "these data sets", and from six on "new data sets".
 
 Label budgets of one data set are averaged inside a block (data set, seed); they are never further data
-sets.  Boards on a pinned label draw stay out.  Pure functions over boards.
+sets.  Entries that some budget lacks are ranked in a summary of a budget that has them.  Boards on a pinned
+label draw stay out.  Pure functions over boards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -69,6 +70,7 @@ class Summary:
 
     Attributes:
         cells: the boards behind it, `data@labels`.
+        labels: the one label budget that it is of; empty for all of them.
         seeds: by data set, the seeds that all ranked entries have at all of its budgets.
         ranked: from the highest mean down.
         unranked: entries that lack `MIN_SEEDS` seeds somewhere -> the cells where they do.
@@ -89,6 +91,7 @@ class Summary:
     families: Families | None
     new: NewDatasets | None
     reason: str = ""
+    labels: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +116,7 @@ class _DataSet:
 def summaries(boards: Sequence[Board]) -> tuple[Summary, ...]:
     """The summaries of every section with results on at least two data sets, by measure.
 
+    One over all label budgets; where that leaves entries out, one more for each budget that ranks such.
     Where some data set has a board on the mean per class, all its section's cells are summarised on it too;
     on the balanced ones it is top-1.  Several pages ask for the same ones, so the last are kept.
     """
@@ -121,14 +125,26 @@ def summaries(boards: Sequence[Board]) -> tuple[Summary, ...]:
 
 @lru_cache(maxsize=1)
 def _summaries(boards: tuple[Board, ...]) -> tuple[Summary, ...]:
-    found: list[Summary | None] = []
+    found: list[Summary] = []
     for name in dict.fromkeys(board.section for board in boards):
         mine = [board for board in boards if board.section == name]
-        found.append(summarize([board for board in mine if board.measure == "top1"]))
+        found += _with_budgets([board for board in mine if board.measure == "top1"], "top1")
         if any(board.measure == "mean_class" for board in mine):
             by_class = {b.cell: b for b in sorted(mine, key=lambda board: board.measure == "mean_class")}
-            found.append(summarize(list(by_class.values()), "mean_class"))
-    return tuple(summary for summary in found if summary is not None)
+            found += _with_budgets(list(by_class.values()), "mean_class")
+    return tuple(found)
+
+
+def _with_budgets(boards: Sequence[Board], measure: Measure) -> list[Summary]:
+    whole = summarize(boards, measure)
+    if whole is None:
+        return []
+    found = [whole]
+    for labels in dict.fromkeys(board.labels for board in boards) if whole.unranked else ():
+        own = summarize([board for board in boards if board.labels == labels], measure)
+        if own is not None and own.ranked and not set(own.order) <= set(whole.order):
+            found.append(replace(own, labels=labels))
+    return found
 
 
 def summarize(boards: Sequence[Board], measure: Measure = "top1") -> Summary | None:

@@ -24,6 +24,7 @@ from bench import (
     pulse,
     store,
     teacher,
+    unreadable,
 )
 from bench.checkpoints import Checkpoints, remove_checkpoints
 from bench.environment import environment
@@ -226,12 +227,13 @@ def _time_batches(experiment: Experiment, beat: pulse.Pulse) -> None:
     loader.batch = beat.timed(loader.batch)
 
 
-def prepare_scene(spec: TrialSpec) -> tuple[Scene, dict[str, str]]:
+def prepare_scene(spec: TrialSpec) -> tuple[Scene, dict[str, Any]]:
     """Opens the data of a trial.
 
     Returns:
-        What the trial trains on, and two hashes of it, which stand in the record for the code that reads and
-        decodes data, which the code hash leaves out: of the videos and their decoders, and of the pixels.
+        What the trial trains on, and what its record says of that: two hashes, of the videos and their
+        decoders and of the pixels, for the code that reads and decodes data, which the code hash leaves out;
+        and, where there are any, how many clips of which list cannot be read.
 
     Raises:
         UserError: when the split is not the planned one, or no labeled clip can be decoded.
@@ -252,11 +254,13 @@ def prepare_scene(spec: TrialSpec) -> tuple[Scene, dict[str, str]]:
         )
     members = [clip.key for clip in (*split.labeled, *split.unlabeled, *split.validation, *split.test)]
     content = f"{table.mirror} {cache.content_hash(members)}"
-    hashes = {
+    about: dict[str, Any] = {
         "data_hash": hashlib.sha256(content.encode()).hexdigest()[:16],
         "pixel_hash": cache.pixel_hash(members)[:16],
     }
-    return make_scene(spec, table, split, cache), hashes
+    if cache.errors:
+        about["unread"] = unreadable.by_list(table, cache.errors)
+    return make_scene(spec, table, split, cache), about
 
 
 def open_cache(spec: TrialSpec, table: ClipTable, data: Any, workers: int = 2) -> ClipCache:

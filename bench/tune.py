@@ -15,12 +15,13 @@ import yaml
 
 from bench import exit_codes, plugins
 from bench.agenda import extended, survey
+from bench.entry_checks import check_entries
 from bench.failure_table import failure_lines
 from bench.mlflow_runs import MlflowRuns, closing
-from bench.plan import PlannedTrial, check_entries, limited, trial_spec
+from bench.plan import PlannedTrial, limited, trial_spec
 from bench.runner import Options, execute, left_over, status_of, to_do
 from bench.schedule import draw_configurations
-from bench.store import PLAN, RunFolder, disk_errors, write_json
+from bench.store import PLAN, RunFolder, disk_errors, make_folder, write_json
 from bench.suite import Entry, LoadedSuite, Section, Tuned, TunedEntry, Tuning, parse_seeds
 from datasets.draws import derive
 from datasets.errors import UserError, unknown_name
@@ -78,7 +79,7 @@ def tune_suite(
     run = RunFolder(options.out / f"{loaded.suite.name}-tune")
     told = None if options.mlflow is None else MlflowRuns(options.mlflow, run)
     with run.lock(wait=options.wait), closing(told):
-        check_entries(section, f"{loaded.path}: sections.{name}")
+        check_entries(section, name, loaded.path)
         candidates = [
             candidate
             for entry in entries
@@ -237,13 +238,16 @@ def conclude(
     """
     accuracy: dict[str, float] = {}
     digests: dict[str, str] = {}
+    clips: dict[str, int] = {}
     failed = 0
-    for spec_id in {trial.spec.id for candidate in candidates for trial in candidate.trials}:
+    cells = {trial.spec.id: trial.cell for candidate in candidates for trial in candidate.trials}
+    for spec_id, cell in cells.items():
         done = run.trial(spec_id).done()
         if done is None:
             failed += 1
             continue
         accuracy[spec_id], digests[spec_id] = done["metrics"]["top1"], done["predictions_sha256"]
+        clips[cell] = max(int(done["metrics"]["listed"]), clips.get(cell, 0))
     entries: dict[str, TunedEntry] = {}
     for label in dict.fromkeys(candidate.entry.label for candidate in candidates):
         own = [candidate for candidate in candidates if candidate.entry.label == label]
@@ -263,6 +267,7 @@ def conclude(
         configurations=effort.configurations,
         seeds=tuning.seeds,
         cells=tuning.cells,
+        validation_clips={cell: clips[cell] for cell in tuning.cells if cell in clips},
         run_hash=run_hash(digests),
         entries=entries,
     )
@@ -323,8 +328,8 @@ def _joined(before: Tuned | None, now: Tuned) -> Tuned:
 def _write(path: Path, tuned: Tuned) -> None:
     text = yaml.safe_dump(tuned.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     note = "# Written by `bench tune`; its trials are the evidence.  Do not edit by hand.\n"
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, "--to")
+    with disk_errors(path, "--to"):
         temporary = path.with_name(f".{path.name}.tmp")
         temporary.write_text(note + text, encoding="utf-8")
         temporary.replace(path)

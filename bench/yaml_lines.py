@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError, reason, unknown_name
+
+_EXPECTED = {
+    "model_type": "it must have lines of 'field: value' below it",
+    "dict_type": "it must have lines of 'field: value' below it",
+    "tuple_type": "it must be a list",
+}
+"""What stands for pydantic's words about its own types."""
 
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -30,18 +38,40 @@ def load_checked(path: Path, model: type[M], complete: Callable[[Any], Any] | No
     try:
         text = path.read_text(encoding="utf-8")
         value = yaml.safe_load(text)
-        lines = _lines(yaml.compose(text, Loader=yaml.SafeLoader))
+        lines = _lines_of(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}).") from None
+        raise UserError(f"{path}: cannot be read ({reason(error)}).") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"{path}:{line}: this is not valid YAML ({error.problem}).") from None
+    except yaml.YAMLError:
+        raise UserError(f"{path}: this is not valid YAML (it has characters that no text has).") from None
     if complete is not None:
         value = complete(value)
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise _sentence(path, lines, model, error) from None
+
+
+def place(path: Path, location: Location) -> str:
+    """`file:line` of a field of a YAML file, or of the nearest field around it that the file has."""
+    try:
+        return f"{path}:{_nearest(_lines_of(path.read_text(encoding='utf-8')), location)}"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return str(path)  # it has gone since it was read
+
+
+@lru_cache(maxsize=8)
+def _lines_of(text: str) -> dict[Location, int]:
+    """Line (from 1) of every key and list item of a file."""
+    return _lines(yaml.compose(text, Loader=yaml.SafeLoader))
+
+
+def _nearest(lines: dict[Location, int], location: Location) -> int:
+    while location and location not in lines:
+        location = location[:-1]
+    return lines.get(location, 1)
 
 
 def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
@@ -68,16 +98,16 @@ def _sentence(
     # A misspelled field is also a missing one: the spelling is what to tell.
     first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     location: Location = tuple(first["loc"])
-    known = location
-    while known and known not in lines:
-        known = known[:-1]
-    where = f"{path}:{lines.get(known, 1)}"
+    where = f"{path}:{_nearest(lines, location)}"
     field = ".".join(str(part) for part in location) or "(top)"
     if first["type"] == "extra_forbidden":
         return unknown_name("field", str(location[-1]), _fields(model, location[:-1]), f"{where}: {field}")
     if first["type"] == "missing":
         return UserError(f"{where}: field '{field}' is missing.")
-    message = first["msg"].removeprefix("Value error, ")
+    if not location and first["type"] == "model_type":
+        needed = ", ".join(name for name, known in model.model_fields.items() if known.is_required())
+        return UserError(f"{where}: the file must have lines of 'field: value', with the fields {needed}.")
+    message = _EXPECTED.get(first["type"], first["msg"].removeprefix("Value error, "))
     given: Any = first["input"]
     shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
     return UserError(f"{where}: field '{field}': {message[0].lower()}{message[1:]}{shown}.")

@@ -10,6 +10,11 @@ class UserError(Exception):
     """A mistake in what the user gave; the command line prints its message and exits with 1."""
 
 
+def reason(error: Exception) -> str:
+    """What an error says; of the system's errors without number and path, as `No such file or directory`."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> UserError:
     """The error for a name that is not in a registry, with the nearest known one offered.
 

@@ -13,22 +13,16 @@ from typing import NamedTuple
 
 from datasets.annotated import Folder
 from datasets.clip_files import check_present
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError
+from datasets.list_labels import Labels, Line, all_integers, class_names, missing_numbers
 from datasets.person_boxes import read_boxes
 from datasets.source_names import source_of
-from datasets.types import UNKNOWN, ClipRef, ClipTable
+from datasets.types import ClipRef, ClipTable
 
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
-_INTEGER = re.compile(r"-?\d+")
+_VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
+"""Endings behind which no path goes on."""
 _HEADER = ({"path", "file", "filename", "video", "clip", "name"}, {"label", "class", "action", "category"})
-
-
-class Line(NamedTuple):
-    """One clip of a list: its file as written, its label (None where there is none), its line from 1."""
-
-    file: str
-    label: str | None
-    number: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +94,8 @@ class VideoListSet:
         }
         train = lists["training"][1]
         classes = class_names(entry.train, train, entry.classes)
-        numbers = _all_integers(train)
-        labels = _Labels(classes, numbers, positions=numbers and entry.classes is not None)
+        numbers = all_integers(train)
+        labels = Labels(classes, numbers, positions=numbers and entry.classes is not None)
 
         foreign = _foreign_prefix(entry.root, [line.file for _, lines in lists.values() for line in lines])
         files = Folder(entry.root) if foreign else None
@@ -133,6 +127,16 @@ class VideoListSet:
         if entry.boxes is None:
             return table
         return replace(table, boxes=read_boxes(entry.boxes, [clip.key for clip in table.clips()]))
+
+    def notes(self) -> list[str]:
+        """What is odd about the lists and yet may be meant, in a sentence each."""
+        missing = None if self.entry.classes else missing_numbers(self.table().classes)
+        if missing is None:
+            return []
+        return [
+            f"no line of {self.entry.train} has the class number {missing}, though higher ones are there; if "
+            "a label is a slip, mend the list"
+        ]
 
     def prepare(self) -> None:
         """Checks that the files are there: some may be missing, which counts them as undecodable.
@@ -209,50 +213,6 @@ def read_list(path: Path, labeled: bool = True) -> list[Line]:
     return lines
 
 
-def class_names(path: Path, train: Sequence[Line], classes: Path | None) -> tuple[str, ...]:
-    """The classes of a data set: the lines of its classes file, or the labels of its training list.
-
-    Numbers without a classes file are named by themselves, in numeric order; names are sorted.
-
-    Raises:
-        UserError: the classes file is missing, empty, or has a name twice; a number is negative.
-    """
-    if classes is not None:
-        return _class_file(classes)
-    labels = {line.label: line for line in train if line.label is not None}
-    if not _all_integers(train):
-        return tuple(sorted(labels))
-    for label, line in labels.items():
-        if int(label) < 0:
-            raise UserError(
-                f"{path}:{line.number}: the label {label} is negative; class numbers start from 0."
-            )
-    return tuple(str(number) for number in sorted({int(label) for label in labels}))
-
-
-def _class_file(path: Path) -> tuple[str, ...]:
-    try:
-        rows = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"the classes file {path} cannot be read as text; give one class name a line."
-        ) from error
-    names: dict[str, int] = {}
-    for number, row in enumerate(rows, start=1):
-        name = row.strip()
-        if name in names:
-            raise UserError(f"{path}:{number}: class '{name}' is already in line {names[name]}.")
-        if name:
-            names[name] = number
-    if not names:
-        raise UserError(f"the classes file {path} is empty; give one class name a line.")
-    return tuple(names)
-
-
-def _all_integers(lines: Iterable[Line]) -> bool:
-    return all(line.label is not None and _INTEGER.fullmatch(line.label) for line in lines)
-
-
 class _Places(NamedTuple):
     """A list and the line of each of its keys, in its order."""
 
@@ -323,33 +283,6 @@ def _check_apart(places: Mapping[str, _Places]) -> None:
                 )
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """How the labels of a data set read: numbers (positions where a classes file names them) or names."""
-
-    classes: tuple[str, ...]
-    numbers: bool
-    positions: bool
-
-    def index(self, path: Path, line: Line, hidden: bool) -> int:
-        """The class of a line; `hidden` lines (of an unlabeled list) may have none, or -1."""
-        where = f"{path}:{line.number}"
-        if line.label is None or (hidden and line.label == str(UNKNOWN)):
-            return UNKNOWN
-        if self.positions and _INTEGER.fullmatch(line.label):
-            if 0 <= int(line.label) < len(self.classes):
-                return int(line.label)
-            last = len(self.classes) - 1
-            raise UserError(
-                f"{where}: the label {line.label} is out of range; the classes file has 0 to {last}."
-            )
-        number = self.numbers and _INTEGER.fullmatch(line.label)
-        name = str(int(line.label)) if number else line.label
-        if name in self.classes:
-            return self.classes.index(name)
-        raise unknown_name("class of the training list", line.label, self.classes, where)
-
-
 def _separator(row: str) -> str:
     """The separator of a list, from its first line; a comma inside of a path is none."""
     if "\t" in row:
@@ -366,6 +299,10 @@ def _columns(row: str, separator: str) -> list[str]:
     if not head or _SUFFIX.search(last) or "/" in last:
         return [row]
     words = head.split(" ")
-    if len(words) > 1 and _SUFFIX.search(words[-2]) and not _SUFFIX.search(words[-1]):
-        return [" ".join(words[:-1]), words[-1], last]  # a third column, as frame lists have
-    return [head, last]
+    if _SUFFIX.search(words[-1]):
+        return [head, last]
+    # The path ends where a video's suffix does: what follows are further columns, as frame lists have one.
+    ends = [i for i, word in enumerate(words[:-1], 1) if word.lower().endswith(_VIDEOS)]
+    if len(words) > 1 and _SUFFIX.search(words[-2]):
+        ends = [len(words) - 1]
+    return [" ".join(words[: ends[-1]]), *words[ends[-1] :], last] if ends else [head, last]

@@ -15,6 +15,15 @@ BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
 COLUMNS = ("rank", "group", "entry", "top-1 % (95 %)", "vs. supervised (95 %)", "p (B)", "seeds")
 """What the README shows of a board's columns."""
 
+LEGEND = """\
+*rank*: an interval of places; in between the data do not decide.  *group*: entries that share a letter are
+not shown to differ.  **Bold**: not shown to be worse than the highest mean.  These three test all pairs
+(family A); *p (B)* tests against supervised alone, so it can mark what they do not."""
+"""What the marks of the tables mean; what the endings of names mean are the notes of the board."""
+
+MEASURED = "<details><summary>How each row was measured</summary>"
+"""The line above the table that has notes of the entries."""
+
 WHOLE = 5
 """Boards of as many rows are shown as a table; of smaller ones the README has the sentence."""
 
@@ -33,20 +42,33 @@ def block(board: str) -> str:
     parts = []
     for cell, sentence in said:
         parts.append(f"**{cell}.** {sentence}")
-        head, *rows = _first_table(board, cell)
+        head, *rows = _first_table(board, f"\n### {cell}")
         if len(rows) >= WHOLE:
             kept = [head.index(column) for column in COLUMNS]
             lines = [[row[i] for i in kept] for row in (head, ["---"] * len(head), *rows)]
             parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
-    return "\n\n".join(parts)
+    shown = "\n\n".join(parts)
+    return "\n\n".join([shown, LEGEND, _notes(board, said[0][0], shown)])
 
 
-def _first_table(board: str, cell: str) -> list[list[str]]:
-    """Cells of the first table below the heading of a board, without the line of dashes."""
-    section = board.split(f"\n### {cell}\n", maxsplit=1)[1]
+def _notes(board: str, cell: str, shown: str) -> str:
+    """What the board notes of the entries of a cell that are shown, those of one note together."""
+    head, *rows = _first_table(board.split(f"\n### {cell}\n", maxsplit=1)[1], MEASURED)
+    entry, note = head.index("entry"), head.index("note")
+    noted: dict[str, list[str]] = {}
+    for row in (row for row in rows if f"| **{row[entry]}** |" in shown or f"| {row[entry]} |" in shown):
+        noted.setdefault(row[note], []).append(row[entry])
+    noted.pop("–", None)
+    said = [f"{', '.join(names)}: {text}" for text, names in noted.items()]
+    return f"{'; '.join(said)}."
+
+
+def _first_table(board: str, heading: str) -> list[list[str]]:
+    """Cells of the first table below a heading, without the line of dashes."""
+    section = board.split(f"{heading}\n", maxsplit=1)[1]
     table = re.search(r"^\|.+?(?=\n\n)", section, re.MULTILINE | re.DOTALL)
     if table is None:
-        raise ValueError(f"{BOARD}: no table below '{cell}'.")
+        raise ValueError(f"{BOARD}: no table below '{heading.strip()}'.")
     rows = [[text.strip() for text in line.strip("|").split("|")] for line in table[0].splitlines()]
     return [row for row in rows if not set("".join(row)) <= set(":-")]
 

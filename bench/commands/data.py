@@ -77,13 +77,15 @@ def add(
     from datasets.errors import UserError
 
     _check_free(name)
+    notes: list[str] = []
     if videos is None and annotations is None and form is None:
         if train is None or test is None or root is None:
             raise UserError(
                 f"give '{name}' either with --videos and --annotations (a public data set) or with --train, "
                 "--test and --root (your own lists)."
             )
-        catalog.add(name, train, test, root, unlabeled, validation, classes, boxes, mirror)
+        made = catalog.add(name, train, test, root, unlabeled, validation, classes, boxes, mirror)
+        notes = made.notes()
     else:
         lists = {"--train": train, "--test": test, "--root": root, "--unlabeled": unlabeled}
         lists |= {"--validation": validation, "--classes": classes, "--boxes": boxes}
@@ -96,6 +98,8 @@ def add(
     pool = "" if table.unlabeled is None else f"{len(table.unlabeled)} unlabeled, "
     sizes = f"{len(table.train)} training, {pool}{len(table.test)} test clips"
     print(f"{name}: {len(table.classes)} classes, {sizes}")
+    for note in notes:
+        print(f"note: {note}")
     print(f"next: python -m bench data verify {name}; python -m bench run --data {name}")
     return 0
 

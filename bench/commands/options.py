@@ -15,6 +15,7 @@ from datasets.errors import UserError
 
 if TYPE_CHECKING:
     from bench.plan import Choice
+    from bench.store import RunFolder
 
 
 SHOWN = 20
@@ -55,6 +56,9 @@ LimitSteps = Annotated[
     typer.Option(
         "--limit-steps", min=1, help="Train for N steps at most; bars the trials from leaderboards."
     ),
+]
+Limited = Annotated[
+    bool, typer.Option("--limited", help="The run with --limit-steps, which is kept in SUITE-limited.")
 ]
 AllowEmptyClasses = Annotated[
     bool,
@@ -192,6 +196,33 @@ def names(text: str | None, option: str) -> list[str] | None:
             f"{option}: names are separated by single commas, as in '{option} a,b', not '{text}'."
         )
     return list(dict.fromkeys(found))
+
+
+def run_folder(out: Path, suite: str, limited: bool) -> RunFolder:
+    """The folder of what has run of a suite, with all steps or (`limited`) with fewer."""
+    from bench.store import RunFolder
+
+    whole = RunFolder(out / suite)
+    return whole.limited() if limited else whole
+
+
+def check_ran(out: Path, suite: str, limited: bool) -> None:
+    """That not only the other kind of run is there, with all steps or with fewer.
+
+    Raises:
+        UserError: it is; says how to look at it.
+    """
+    from bench.store import PLAN
+
+    run, other = (run_folder(out, suite, each) for each in (limited, not limited))
+    if (run.path / PLAN).is_file() or not (other.path / PLAN).is_file():
+        return
+    kind = "all steps" if limited else "fewer steps (--limit-steps)"
+    how = "leave out --limited" if limited else "add --limited"
+    raise UserError(
+        f"{run.path}: nothing of suite '{suite}' has run here; a run with {kind} is in {other.path}: {how} "
+        "to look at that one."
+    )
 
 
 def choice(

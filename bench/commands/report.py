@@ -16,6 +16,7 @@ FORMATS = ("md", "html", "latex", "csv", "json")
 def report(
     suite: options.Suite = "fine_grained",
     out: options.Out = Path("runs"),
+    limited: options.Limited = False,
     storage: options.Storage = None,
     to: options.To = None,
     formats: Annotated[
@@ -30,8 +31,8 @@ def report(
     """Render the leaderboard of what is done.
 
     Goes to RUNS/SUITE/report; for the suite fine_grained in the default folder to reports/, if the run has
-    all cells and entries of a plain one and no data beside them. With --storage, what is new there is brought
-    into the folder of runs first.
+    all cells and entries of a plain one and no data beside them; with --limited to RUNS/SUITE-limited/report.
+    With --storage, what is new there is brought into the folder of runs first.
 
     Example: python -m bench report --suite fine_grained --format md,csv
     """
@@ -43,16 +44,17 @@ def report(
     from bench import runner
     from bench.plan_file import with_earlier_methods
     from bench.render.report import write_report
-    from bench.store import RunFolder
     from bench.stored_run import StoredRun
     from bench.suite import load_suite
 
     loaded = load_suite(suite)
-    run = RunFolder(out / loaded.suite.name)
+    run = options.run_folder(out, loaded.suite.name, limited)
     stored = StoredRun.at(storage, run)
     if stored is not None:
         stored.pull_plan()
         stored.pull()
+    if results is None:
+        options.check_ran(out, loaded.suite.name, limited)
     loaded = with_earlier_methods(loaded, run)
     folder = runner.report_folder(loaded, out, to, run)
     print(f"report: {write_report(loaded, run, folder, chosen, results)}")

@@ -24,6 +24,7 @@ LINE_SECONDS = 60.0
 def status(
     suite: options.Suite = "fine_grained",
     out: options.Out = Path("runs"),
+    limited: options.Limited = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and show how it goes on, until nobody works there.")
     ] = False,
@@ -31,8 +32,8 @@ def status(
 ) -> int:
     """Show where a run is, from another shell or another machine: its folder is all that is needed.
 
-    Works while the run works, after it crashed, and when it is done. A search by `bench tune` is SUITE-tune,
-    a run with fewer steps SUITE-limited.
+    Works while the run works, after it crashed, and when it is done. A search by `bench tune` is SUITE-tune;
+    a run with fewer steps needs --limited.
 
     Example: python -m bench status --suite fine_grained --watch
     """
@@ -40,7 +41,7 @@ def status(
 
     if watch and as_json:
         raise UserError("--json prints one object and ends; give it without --watch.")
-    run = _folder(suite, out)
+    run = _folder(suite, out, limited)
     watcher = Watch(planned_trials(run), run)
     if as_json:
         from bench.live import as_json as plain
@@ -55,7 +56,7 @@ def status(
     return 0
 
 
-def _folder(suite: str, out: Path) -> RunFolder:
+def _folder(suite: str, out: Path, limited: bool) -> RunFolder:
     """The run folder of a suite by its name, its file, or its own name.
 
     Raises:
@@ -64,7 +65,7 @@ def _folder(suite: str, out: Path) -> RunFolder:
     from bench.store import PLAN, RunFolder
     from bench.suite import load_suite
 
-    if (out / suite / PLAN).is_file():
+    if (out / suite / PLAN).is_file() and not limited:
         return RunFolder(out / suite)
     here = sorted(path.parent.name for path in out.glob(f"*/{PLAN}"))
     try:
@@ -73,12 +74,14 @@ def _folder(suite: str, out: Path) -> RunFolder:
         if Path(suite).suffix or not here:
             raise
         raise unknown_name("run", suite, here, f"--suite (of the runs in {out})") from None
-    if not (out / name / PLAN).is_file():
+    options.check_ran(out, name, limited)
+    run = options.run_folder(out, name, limited)
+    if not (run.path / PLAN).is_file():
         raise UserError(
-            f"{out / name}: nothing of suite '{name}' has run here; start it with: python -m bench run "
+            f"{run.path}: nothing of suite '{name}' has run here; start it with: python -m bench run "
             f"--suite {suite}, or name the folder of its runs with --out."
         )
-    return RunFolder(out / name)
+    return run
 
 
 def _show(seen: Snapshot, name: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.board import Board
 from bench.render import over_data, sentences, tables, words
+from bench.render.reservations import reservations
 from bench.render.tables import Table
 from bench.suite import LoadedSuite
 from bench.summary import Summary, summaries
@@ -84,7 +85,7 @@ def cell(text: str) -> str:
 
 
 def _table(board: Board, loaded: LoadedSuite, number: int) -> str:
-    caption = [words.title(board), *sentences.verdict(board), *sentences.reservations(board)]
+    caption = [words.title(board), *sentences.verdict(board), *reservations(board)]
     said = _sentences(caption)
     seeds, alpha = words.ranges(board.seeds), loaded.suite.alpha
     note = escape(

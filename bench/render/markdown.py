@@ -11,6 +11,7 @@ from tabulate import tabulate
 from bench.board import Board
 from bench.records import Run
 from bench.render import over_data, sentences, tables, words
+from bench.render.reservations import reservations
 from bench.render.small_print import small_print
 from bench.render.tables import Table
 from bench.suite import LoadedSuite, Section
@@ -97,13 +98,8 @@ def _notes(run: Run, boards: Sequence[Board]) -> list[str]:
 
 def _summary(boards: Sequence[Board]) -> str:
     """One line per board, in the order of the page."""
-    groups: dict[tuple[str, str], list[Board]] = {}
-    for board in boards:
-        groups.setdefault((board.section, board.data), []).append(board)
     return "\n".join(
-        f"- **{escape(words.title(board))}:** {escape(sentences.headline(board))}"
-        for group in groups.values()
-        for board in group
+        f"- **{escape(words.title(board))}:** {escape(sentences.headline(board))}" for board in boards
     )
 
 
@@ -147,7 +143,7 @@ def _board(board: Board, loaded: LoadedSuite) -> list[str]:
     ):
         if rows:
             parts += [what, pipe(tables.apart(board, rows))]
-    said = sentences.reservations(board)
+    said = reservations(board)
     if said:
         parts.append("\n".join(f"- {escape(text)}" for text in said))
     if board.rows:

@@ -6,6 +6,7 @@ from bench.new_datasets import NewDatasets, RankComparison
 from bench.render.tables import Table
 from bench.render.words import (
     NONE,
+    budget,
     cell_name,
     count,
     difference,
@@ -37,9 +38,10 @@ KEYS = (
 
 
 def title(summary: Summary) -> str:
-    """`These 2 data sets: a and b`."""
+    """`These 2 data sets: a and b`; one of a single budget says which."""
     measured = "" if summary.measure == "top1" else ", mean per class"
-    return f"These {len(summary.data)} data sets{measured}: {listing(list(summary.data))}"
+    labels = f", {budget(summary.labels)}" if summary.labels else ""
+    return f"These {len(summary.data)} data sets{labels}{measured}: {listing(list(summary.data))}"
 
 
 def table(summary: Summary) -> Table:
@@ -84,11 +86,17 @@ def sentences(summary: Summary) -> list[str]:
         return [f"No claim over these data sets: {summary.reason}.", *_unranked(summary)]
     said = [_verdict(summary)]
     seeds = listing([f"{ranges(found)} on {data}" for data, found in summary.seeds.items()])
+    weighed = (
+        "data sets weigh equally. Its trials are also behind the summary over all label budgets: it is no "
+        "independent confirmation"
+        if summary.labels
+        else "a data set's label budgets are averaged within each seed, and data sets weigh equally"
+    )
     said.append(
-        f"Over {listing([cell_name(cell) for cell in summary.cells])}: a data set's label budgets are "
-        f"averaged within each seed, and data sets weigh equally. Seeds {seeds}. The claim is about these "
-        "data sets with new seeds and clips. Sign flips compare the same blocks (data set and seed) without "
-        f"assuming a normal distribution{_drawn(summary)}; their p is not adjusted."
+        f"Over {listing([cell_name(cell) for cell in summary.cells])}: {weighed}. Seeds {seeds}. "
+        "The claim is about these data sets with new seeds and clips. Sign flips compare the same blocks "
+        f"(data set and seed) without assuming a normal distribution{_drawn(summary)}; their p is not "
+        "adjusted."
     )
     return [*said, *_unranked(summary), *new(summary)]
 

@@ -21,7 +21,7 @@ from bench.render.results_csv import results_csv
 from bench.render.stamp import FILES
 from bench.render.stats_json import stats_json
 from bench.results import load_results
-from bench.store import RunFolder, disk_errors
+from bench.store import RunFolder, disk_errors, make_folder
 from bench.suite import LoadedSuite
 from datasets.errors import UserError, unknown_name
 
@@ -142,7 +142,7 @@ class _Report:
 
 def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    make_folder(path.parent, "--to")
     with disk_errors(path, "--to"):
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
         temporary.replace(path)

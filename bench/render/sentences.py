@@ -1,29 +1,25 @@
-"""What a board shows, in words: the verdict, what could have been shown, and every reservation."""
+"""What a board shows, in words: the verdict, and what could have been shown."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from bench.board import Board, Row
 from bench.families import EFFECT, MIN_SEEDS, Comparison
-from bench.mixing import WARNING, mixtures
-from bench.render.words import count, listing, name, p_equals, percent, ranges, signed
+from bench.mixing import WARNING
+from bench.render.reservations import mixed_records, row_name
+from bench.render.words import count, listing, p_equals, percent
 
 POWER = "80 %"
 
 
 def headline(board: Board) -> str:
     """One or two sentences for the top of the page, and whether its records may not belong together."""
-    mixed = any(text.startswith(WARNING) for text in _mixtures(board))
+    mixed = any(text.startswith(WARNING) for text in mixed_records(board))
     return f"{_finding(board)} {READ_FIRST}" if mixed else _finding(board)
 
 
 READ_FIRST = "Read the warning below its table first: its trials may not belong together."
-
-
-def _mixtures(board: Board) -> list[str]:
-    return mixtures([record for row in board.rows for record in row.records])
 
 
 def _finding(board: Board) -> str:
@@ -54,53 +50,12 @@ def verdict(board: Board) -> list[str]:
         return [_finding(board), *_equivalences(board)]
     if others and base is not None:
         names = _names(others)
-        said.append(f"No difference from {_name(base)} is shown for {names}. {_could_have_shown(board)}")
-    return [*said, *_equivalences(board), _all_pairs(board)]
-
-
-def reservations(board: Board) -> list[str]:
-    """What a reader must know before believing the board."""
-    said = _mixtures(board)
-    if board.pinned:
-        said.append(
-            "This board is conditional on this label draw: a published list fixes the labeled clips for all "
-            "seeds, so it says nothing about other draws and is never put into one table with boards that "
-            "draw anew."
-        )
-    said += [_FOUND[each.severity].format(data=board.data, sentence=each.sentence) for each in board.findings]
-    if board.measure == "top1" and board.balanced and board.scored is not None:
-        clips = int((board.scored.labels == board.scored.labels[0]).sum())
-        said.append(f"Every class has {count(clips, 'test clip')}, so mean per-class accuracy is top-1 here.")
-    for reason, number in board.barred.items():
-        trials = "One finished trial is" if number == 1 else f"{number:,} finished trials are"
-        said.append(f"{trials} barred from this board: {'it' if number == 1 else 'each'} {reason}.")
-    if board.ranked and board.baseline is None:
-        said.append("The baseline has too few finished seeds, so nothing is compared with it yet.")
-    finished = {seed for row in board.ranked for seed in row.scores}
-    left_out = sorted(finished - set(board.seeds))
-    if left_out:
-        said.append(
-            f"Compared are the seeds that all ranked entries have finished ({ranges(board.seeds)}); results "
-            f"of {'seed' if len(left_out) == 1 else 'seeds'} {ranges(left_out)} are in results.csv only."
-        )
-    said += _unseen(board)
-    return said + _unfinished(board) + _sensitive(board) + _no_claim(board)
-
-
-_FOUND = {
-    "leak": "Leak in {data}, accepted for this run: {sentence}. What was seen in training is recalled, not "
-    "recognized, so scores and differences of this board may be too high.",
-    "flaw": "Flaw of {data}: {sentence}.",
-    "note": "Note on {data}: {sentence}.",
-}
-
-
-def _name(row: Row) -> str:
-    return name(row.entry.label)
+        said.append(f"No difference from {row_name(base)} is shown for {names}. {_could_have_shown(board)}")
+    return [*said, *_equivalences(board), _all_pairs(board), _stricter(board, [*winners, *losers])]
 
 
 def _names(rows: Sequence[Row]) -> str:
-    return listing([_name(row) for row in rows])
+    return listing([row_name(row) for row in rows])
 
 
 def _verdicts(board: Board) -> tuple[list[Row], list[Row], list[Row]]:
@@ -137,7 +92,7 @@ def _compared(board: Board, row: Row, verb: str) -> str:
     note = f" ({row.entry.note})" if row.entry.note else ""
     after = f" after Holm over {c.size} tests" if c.size > 1 else ""
     return (
-        f"{_name(row)}{note} {verb} {_name(base)} by {percent(abs(c.estimate))} points "
+        f"{row_name(row)}{note} {verb} {row_name(base)} by {percent(abs(c.estimate))} points "
         f"(95 % interval {percent(low)} to {percent(high)}, {p_equals(c.adjusted_p)}{after})."
     )
 
@@ -145,13 +100,13 @@ def _compared(board: Board, row: Row, verb: str) -> str:
 def _also(rows: list[Row], word: str) -> str:
     if not rows:
         return ""
-    parts = [f"{_name(row)} (by {percent(abs(_estimate(row)))})" for row in rows]
+    parts = [f"{row_name(row)} (by {percent(abs(_estimate(row)))})" for row in rows]
     return f" Also {word}: {listing(parts)}."
 
 
 def _untested(board: Board) -> str:
     if len(board.ranked) < 2:
-        return f"Only {_name(board.ranked[0])} has results: there is nothing to compare it with."
+        return f"Only {row_name(board.ranked[0])} has results: there is nothing to compare it with."
     return (
         f"Insufficient seeds: the entries have {count(len(board.seeds), 'finished seed')} in common, and "
         f"with fewer than {MIN_SEEDS} no claim is made."
@@ -188,34 +143,6 @@ def _could_have_shown(board: Board) -> str:
     return f"{said}; about {seeds} seeds would show {points}."
 
 
-def _unseen(board: Board) -> list[str]:
-    """A warning where differences that matter may go unnoticed."""
-    margin = board.suite.equivalence_points
-    found = [row.to_baseline for row in board.ranked if row.to_baseline is not None and not row.diverged]
-    least = [c.detectable for c in found if c.detectable is not None]
-    if not least or 100 * max(least) <= margin:
-        return []
-    return [
-        f"Differences of {margin:g} to {percent(max(least))} points are large enough to matter, yet may go "
-        "unnoticed on this board, even by a comparison that is made alone."
-    ]
-
-
-def _no_claim(board: Board) -> list[str]:
-    """Pairs that were tested and allow no claim, by reason."""
-    if board.families is None or not board.tested:
-        return []
-    rows = dict(zip(board.families.groups.order, board.ranked, strict=True))
-    pairs: dict[str, list[str]] = defaultdict(list)
-    for (i, j), c in board.families.pairs.items():
-        if c.test is not None and c.test.reason is not None:
-            pairs[c.test.reason].append(f"{_name(rows[i])} against {_name(rows[j])}")
-    return [
-        f"No claim is made for {listing(found) if len(found) <= 4 else count(len(found), 'pair')}: {reason}."
-        for reason, found in pairs.items()
-    ]
-
-
 def _equivalences(board: Board) -> list[str]:
     base = board.baseline
     rows = [row for row in board.ranked if row.to_baseline is not None and row.to_baseline.equivalent]
@@ -223,7 +150,26 @@ def _equivalences(board: Board) -> list[str]:
         return []
     names = _names(rows)
     margin = board.suite.equivalence_points
-    return [f"Equivalent to {_name(base)} within ±{margin:g} points: {names}."]
+    return [f"Equivalent to {row_name(base)} within ±{margin:g} points: {names}."]
+
+
+def _stricter(board: Board, marked: Sequence[Row]) -> str:
+    """Why an entry that family B marks may share a group with the baseline."""
+    families, base = board.families, board.baseline
+    if families is None or base is None:
+        return ""
+    places = {row.entry.label: i for i, row in zip(families.groups.order, board.ranked, strict=True)}
+    lost = []
+    for row in marked:
+        pair = families.against(places[row.entry.label], places[base.entry.label])
+        if pair.adjusted_p is not None and not pair.significant(board.suite.alpha):
+            lost.append(f"{row_name(row)} against {row_name(base)} has {p_equals(pair.adjusted_p)} there")
+    if not lost:
+        return ""
+    return (
+        f"Family A, all {len(families.pairs)} pairs, is stricter than family B: {listing(lost)}, so their "
+        "ranks and groups do not tell them apart."
+    )
 
 
 def _all_pairs(board: Board) -> str:
@@ -239,56 +185,6 @@ def _all_pairs(board: Board) -> str:
         )
     best = [row for row in board.ranked if row.bold]
     if len(best) == 1:
-        return f"Of all {size} pairs: {_name(best[0])} is the best group (bold) alone."
+        return f"Of all {size} pairs: {row_name(best[0])} is the best group (bold) alone."
     names = _names(best)
     return f"Of all {size} pairs: the best group (bold) is {names}; within it nobody is shown to lead."
-
-
-def _unfinished(board: Board) -> list[str]:
-    """Failed, diverged and missing trials, by row and cause."""
-    said = []
-    for row in board.rows:
-        causes: dict[str, list[int]] = defaultdict(list)
-        for record in row.records:
-            if record.status in ("failed", "missing"):
-                causes[record.cause].append(record.planned.seed)
-        for cause, seeds in causes.items():
-            noun = "seed" if len(seeds) == 1 else "seeds"
-            said.append(f"{_name(row)}, {noun} {ranges(seeds)}: no result ({_short(cause)}).")
-        if row.diverged:
-            noun = "seed" if len(row.diverged) == 1 else "seeds"
-            said.append(
-                f"{_name(row)}, {noun} {ranges(row.diverged)}: diverged, which is an outcome and is "
-                "scored at chance level (one class for every clip). Its pairs are tested without borrowing "
-                "variance from, or lending it to, the others."
-            )
-    return said
-
-
-def _short(cause: str, most: int = 160) -> str:
-    return cause if len(cause) <= most else f"{cause[: most - 1]}…"
-
-
-def _sensitive(board: Board) -> list[str]:
-    """What missing and diverged trials could change about the differences to the baseline."""
-    said = []
-    base = board.baseline
-    for row in board.ranked:
-        changed = row.sensitivity
-        if changed is None or base is None:
-            continue
-        if changed.worst is not None and changed.best is not None:
-            seeds = f"{'seed' if len(changed.one_sided) == 1 else 'seeds'} {ranges(changed.one_sided)}"
-            said.append(
-                f"{_name(row)} against {_name(base)}: on {seeds} one side has no result. Had the missing "
-                f"trials come out as badly or as well as is plausible (chance level, or the best run of the "
-                f"two), the difference would be {signed(changed.worst.estimate)} to "
-                f"{signed(changed.best.estimate)} points."
-            )
-        if changed.without_diverged is not None:
-            left = changed.without_diverged
-            said.append(
-                f"{_name(row)} against {_name(base)} without the diverged seeds: {signed(left.estimate)} "
-                f"points ({count(left.n_seeds, 'seed')})."
-            )
-    return said

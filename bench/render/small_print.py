@@ -10,8 +10,9 @@ from bench.board import Board
 from bench.records import Record
 from bench.render.words import cell_name, count, listing, ranges, title
 from bench.spec import Protocol
-from bench.suite import LoadedSuite
+from bench.suite import LoadedSuite, Tuned, parse_seeds
 
+OBJECTION = "Oliver et al., Realistic Evaluation of Deep Semi-Supervised Learning Algorithms, NeurIPS 2018"
 STATISTICS = ("numpy", "scipy", "statsmodels")
 """Libraries whose versions stand behind the tests."""
 
@@ -43,9 +44,7 @@ def small_print(boards: Sequence[Board], loaded: LoadedSuite) -> list[tuple[str,
         ("Steps", _per_board(boards, _steps)),
         ("Seeds", _per_board(boards, _seeds)),
         ("Splits", _per_board(boards, _splits)),
-        ("Code", _code(finished)),
-        ("Software", _software(finished)),
-        ("Hardware", _hardware(finished)),
+        *_what_ran(finished),
     ]
 
 
@@ -57,13 +56,31 @@ def effort(boards: Sequence[Board], loaded: LoadedSuite) -> str:
     said = (
         f"tuned: {count(tuned.configurations, 'configuration')} each, on validation clips of "
         f"{listing([cell_name(cell) for cell in tuned.cells])} with {_seeds_of(tuned.seeds)}, which no board "
-        f"uses (search {tuned.run_hash}); test clips had no part in it."
+        f"uses (search {tuned.run_hash}); test clips had no part in it. Trials are equal in number, "
+        f"compute is not: the time of each is in the tables.{_few_labels(boards, tuned)}"
     )
     labels = dict.fromkeys(row.entry.label for board in boards for row in board.ranked)
     without = [label for label in labels if label not in tuned.entries]
     if without:
         said += f" Not tuned, so not of equal effort: {listing(without)}."
     return said
+
+
+def _few_labels(boards: Sequence[Board], tuned: Tuned) -> str:
+    """How many validation clips chose, beside the labels of a trial, and the objection to it."""
+    if not tuned.validation_clips:
+        return ""
+    done = [(board.cell, r.done) for board in boards for row in board.ranked for r in row.records if r.done]
+    parts = []
+    for cell, clips in tuned.validation_clips.items():
+        labels = sorted({record["labeled"] for mine, record in done if mine == cell and "labeled" in record})
+        beside = f" beside {listing([f'{n:,}' for n in labels])} labels" if labels else ""
+        parts.append(f"{clips:,}{beside} on {cell_name(cell)}")
+    return (
+        f" Validation clips that chose, on {count(len(parse_seeds(tuned.seeds)), 'seed')}: {listing(parts)}. "
+        "Who has few labels has no such set to choose on, and a smaller one chooses less surely "
+        f"({OBJECTION}); the choice holds for every board."
+    )
 
 
 def _seeds_of(seeds: str) -> str:
@@ -162,6 +179,17 @@ def _splits(board: Board) -> str:
             if record.planned.seed not in known:
                 known.append(record.planned.seed)
     return ", ".join(f"{found} (seed {ranges(seeds)})" for found, seeds in hashes.items()) or "none"
+
+
+def _what_ran(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Code, libraries and machines; nothing where no trial counts, as in a run with fewer steps."""
+    if not records:
+        return []
+    return [
+        ("Code", _code(records)),
+        ("Software", _software(records)),
+        ("Hardware", _hardware(records)),
+    ]
 
 
 def _code(records: Sequence[Record]) -> str:

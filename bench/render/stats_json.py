@@ -111,6 +111,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "measure": summary.measure,
         "data_sets": list(summary.data),
         "cells": list(summary.cells),
+        "labels": summary.labels or None,
         "seeds": {data: list(seeds) for data, seeds in summary.seeds.items()},
         "reason": summary.reason or None,
         "unranked": {label: list(cells) for label, cells in summary.unranked.items()},

@@ -88,3 +88,19 @@ def test_a_full_disk(bench: Any, full: Path) -> None:
         assert answer.status == 1
         assert str(full) in answer.sentence and "the disk is full" in answer.sentence
         assert option in answer.sentence
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
+def test_a_file_system_that_takes_no_folders(bench: Any, done: dict[Path, bytes]) -> None:
+    suite, trial = bench.suite(), next((bench.folder / "runs/tiny/trials").iterdir())
+    for arguments, option in (
+        (("run", "--suite", suite, "--out", "/proc/x"), "--out"),
+        (("report", "--suite", suite, "--to", "/proc/x"), "--to"),
+        (("trial", trial / "spec.json", "--out", "/proc/x"), "--out"),
+        (("plan", "--suite", suite, "--specs", "/proc/x"), "--specs"),
+        (("plan", "--suite", suite, "--export", "/proc/x"), "--export"),
+        (("plan", "--suite", suite, "--storage", "/proc/x"), "--storage"),
+    ):
+        answer = bench(*arguments)
+        assert answer.status == 1
+        assert "/proc/x" in answer.sentence and f"give another folder with {option}" in answer.sentence

@@ -97,3 +97,13 @@ def test_a_label_of_official_lists_that_is_out_of_range(bench: Any, folder: Path
     assert (
         "trainlist01.txt:2: 'Archery/a.avi' is already in" in bench("data", "add", "ucf101", *both).sentence
     )
+
+
+def test_a_class_number_that_no_line_has_is_a_note_and_no_mistake(bench: Any, folder: Path) -> None:
+    (folder / "train.csv").write_text("a.mp4 0\nb.mp4 3\n")
+    (folder / "test.csv").write_text("c.mp4 0\n")
+    both = ("--train", folder / "train.csv", "--test", folder / "test.csv")
+    answer = bench("data", "add", "mine", *both, "--root", folder / "clips")
+    assert answer.status == 0, answer.err
+    (note,) = [line for line in answer.out.splitlines() if line.startswith("note: ")]
+    assert "train.csv has the class number 1, 2, though" in note

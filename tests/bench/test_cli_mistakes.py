@@ -36,7 +36,18 @@ from datasets.synthgym import SynthGymTiny
         (["run", "--suite", "smoke", "--plugin", "absent.py"], ["--plugin absent.py", "no such file"]),
         (["run", "--suit", "smoke"], ["--suit", "--help"]),
         (["runn"], ["runn"]),
-        (["trial", "absent.json"], ["absent.json"]),
+        (
+            ["trial", "absent.json"],
+            ["absent.json: cannot be read (No such file or directory); give the specification of a trial"],
+        ),
+        (
+            ["compare", "a", "b", "--metric", "topp1"],
+            ["no tested metric 'topp1'. Did you mean 'top1'? Known: mean_class, top1.\n"],
+        ),
+        (
+            ["compare", "a", "b", "--metric", "ece"],
+            ["--metric", "not for 'ece'", "is in results.csv"],
+        ),
         (["tune", "--suite", "smoke", "--methods", "supervized"], ["Did you mean 'supervised'"]),
         (["tune", "--suite", "smoke"], ["tuned", "--to"]),
         (["check-method", "fixmach"], ["Did you mean 'fixmatch'"]),
@@ -87,49 +98,70 @@ def _change(*path: str | int, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "line_of", "parts"),
     [
-        (_change("entries", 1, "method", value="fixmach"), None, ["entries.1", "Did you mean 'fixmatch'"]),
+        (
+            _change("entries", 1, "method", value="fixmach"),
+            "method: fixmach",
+            ["entries.1.method", "Did you mean 'fixmatch'"],
+        ),
         (
             _change("entries", 1, "config", value={"treshold": 0.9}),
-            None,
-            ["entries.1", "config field 'treshold'", "Did you mean 'threshold'"],
+            "treshold:",
+            ["entries.1.config.treshold", "config field 'treshold'", "Did you mean 'threshold'"],
         ),
         (
             _change("entries", 1, "config", value={"threshold": 1.5}),
-            None,
+            "threshold:",
             ["entries.1", "'threshold' is 1.5"],
         ),
         (
             _change("entries", 1, "config", value={"threshold": 1.3}),
-            None,
+            "threshold:",
             ["entries.1", "config field 'threshold' is 1.3", "at least 0 and at most 1"],
         ),
         (
             _change("entries", 1, "config", value={"unlabeled_weight": -0.5}),
-            None,
+            "unlabeled_weight:",
             ["entries.1", "config field 'unlabeled_weight' is -0.5", "at least 0 and finite"],
         ),
         (
             _change("entries", 1, "config", value={"unlabeled_weight": float("inf")}),
-            None,
+            "unlabeled_weight:",
             ["entries.1", "config field 'unlabeled_weight' is inf"],
         ),
         (
             _change("shared", value={"ema_decay": 1.0}),
-            None,
-            ["entries.0", "config field 'ema_decay' is 1.0", "at least 0 and below 1"],
+            "ema_decay:",
+            [
+                "embedded.shared.ema_decay (entry '",
+                "config field 'ema_decay' is 1.0",
+                "at least 0 and below 1",
+            ],
         ),
         (
             _change("entries", 1, "config", value={"pseudo_labels": "techer"}),
-            None,
+            "pseudo_labels:",
             ["entries.1", "config field 'pseudo_labels' is 'techer'", "'student' or 'teacher'"],
         ),
         (
             _change("entries", 1, "config", value={"threshold": True}),
-            None,
+            "threshold:",
             ["entries.1", "config field 'threshold' is True", "must be a number"],
         ),
-        (_change("backbone", "name", value="shiftnett"), None, ["Did you mean 'shiftnet'"]),
-        (_change("backbone", "config", value={"widht": 8}), None, ["Did you mean 'width'"]),
+        (
+            _change("backbone", "name", value="shiftnett"),
+            "name: shiftnett",
+            ["sections.embedded.backbone.name: ", "Did you mean 'shiftnet'"],
+        ),
+        (
+            _change("backbone", "config", value={"widht": 8}),
+            "widht:",
+            ["sections.embedded.backbone.config.widht: ", "Did you mean 'width'"],
+        ),
+        (
+            _change("entries", 1, "backbone", value={"name": "shiftnet", "config": {"widht": 8}}),
+            "widht:",
+            ["sections.embedded.entries.1.backbone.config.widht: ", "Did you mean 'width'"],
+        ),
         (_change("protocol", "step", value=3), "step:", ["protocol.step", "Did you mean 'steps'"]),
         (_change("protocol", "steps", value="many"), "steps:", ["protocol.steps", "'many'"]),
         (_change("protocol", "steps", value=0), "steps:", ["protocol.steps", "greater"]),
@@ -170,6 +202,33 @@ def test_off_without_quotes_is_the_choice_of_that_name(bench: Any) -> None:
     ]
     assert trials[0] and trials[0] == trials[1]
     assert "mix: false" in (bench.folder / "plain.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ":1: the file must have lines of 'field: value', with the fields name, title, sect"),
+        (
+            "- smoke\n",
+            ":1: the file must have lines of 'field: value', with the fields name, title, sect",
+        ),
+        (
+            "name: a\ntitle: b\nsections: 3\n",
+            ":3: field 'sections': it must have lines of 'field: value'",
+        ),
+        (
+            "name: a\ntitle: b\nsections:\n  s: x\n",
+            ":4: field 'sections.s': it must have lines of 'field",
+        ),
+        ("name: \x00", ": this is not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_suite(bench: Any, text: str, said: str) -> None:
+    path = bench.folder / "odd.yaml"
+    path.write_text(text, encoding="utf-8")
+    answer = bench("plan", "--suite", path)
+    assert answer.status == 1
+    assert f"{path}{said}" in answer.sentence
 
 
 def _accumulates(method: str, **fields: Any) -> Any:

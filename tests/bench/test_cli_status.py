@@ -61,6 +61,25 @@ def test_status_of_what_is_not_there(bench: Any, arguments: tuple[str, ...], sai
     assert said in answer.sentence
 
 
+def test_a_run_with_fewer_steps_is_pointed_at_and_looked_at(bench: Any) -> None:
+    suite = bench.suite()
+    assert bench("run", "--suite", suite, "--seeds", "0", "--limit-steps", "1", "--out", "r1").status == 0
+    for command in ("status", "report"):
+        answer = bench(command, "--suite", suite, "--out", "r1")
+        assert answer.status == 1
+        assert (
+            "a run with fewer steps (--limit-steps) is in r1/tiny-limited: add --limited" in answer.sentence
+        )
+        answer = bench(command, "--suite", suite, "--out", "r1", "--limited")
+        assert answer.status == 0, answer.err
+    assert answer.out == "report: r1/tiny-limited/report/leaderboard.md\n"
+    assert bench("status", "--suite", "tiny-limited", "--out", "r1").out.startswith("2 of 2 trials done")
+    assert bench("run", "--suite", suite, "--seeds", "0", "--out", "r2").status == 0
+    for command in ("status", "report"):
+        sentence = bench(command, "--suite", suite, "--out", "r2", "--limited").sentence
+        assert "all steps is in r2/tiny: leave out --limited" in sentence
+
+
 def _stopping(bench: Any, monkeypatch: pytest.MonkeyPatch, why: Any) -> list[Any]:
     """Runs one trial of those that there are and then stops, as the scheduler does."""
     given = []

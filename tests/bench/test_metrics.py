@@ -138,11 +138,6 @@ def test_mean_per_class_is_what_the_weights_of_the_tests_give() -> None:
     assert GOLDEN.correct @ weights == pytest.approx(metrics.mean_class(GOLDEN.label, GOLDEN.predicted))
 
 
-def test_an_unknown_metric_offers_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"--metric: there is no metric 'top_1'\. Did you mean 'top1'"):
-        metrics.check_metric("top_1")
-
-
 GOOD = pd.DataFrame(
     {
         "clip": ["a.mp4", "b.mp4", "c.mp4"],

@@ -11,7 +11,8 @@ import yaml
 from bench import runner
 from bench.agenda import make_agenda
 from bench.beside import _published_on
-from bench.plan import Choice, check_entries
+from bench.entry_checks import check_entries
+from bench.plan import Choice
 from bench.published import load_figures, load_notes
 from bench.suite import SUITES, LoadedSuite, load_suite, suite_names
 from datasets.errors import UserError
@@ -39,7 +40,7 @@ def test_every_table_loads_and_takes_its_protocol_from_the_main_suite(name: str)
     assert f"paper/{name}" in suite_names() and loaded.suite.name == f"paper/{name}"
     assert set(loaded.suite.sections) == {"paper", "embedded"}
     for key, section in loaded.suite.sections.items():
-        check_entries(section, name)
+        check_entries(section, key, loaded.path)
         own = section.protocol.model_copy(update={"frames": main.sections[key].protocol.frames})
         assert own == main.sections[key].protocol
         assert section.needs_gpu == main.sections[key].needs_gpu

@@ -78,6 +78,20 @@ def test_an_entry_that_misses_a_data_set_is_listed_unranked(tmp_path):
     assert summary.order == ("supervised", "better") and row(summary, "better").to_baseline.size == 1
 
 
+def test_entries_of_one_budget_are_ranked_in_a_summary_of_that_budget(tmp_path):
+    _, _, records, known = made(tmp_path, "one", "two", labels=("2", "4"))
+    kept = [r for r in records if not (r.planned.entry == "same" and r.planned.cell.endswith("@4"))]
+    whole, two = summaries(build_boards(kept, known))
+    assert (whole.labels, two.labels) == ("", "2")
+    assert whole.order == ("supervised", "better") and set(whole.unranked) == {"same"}
+    assert two.order == ("supervised", "better", "same") and two.unranked == {}
+    assert two.cells == ("one@2", "two@2") and len(two.families.pairs) == 3
+    alone = summarize([b for b in build_boards(kept, known) if b.labels == "2"])
+    assert [r.mean for r in two.ranked] == [r.mean for r in alone.ranked]
+    (all_meet,) = summaries(build_boards(records, known))
+    assert all_meet.labels == "", "no entry is left out, so one summary says everything"
+
+
 def test_too_few_seeds_make_no_summary_claim_and_say_so(tmp_path):
     _, _, records, known = made(tmp_path, "one", "two")
     kept = [r for r in records if r.planned.seed < 2 or r.planned.cell == "one@2"]

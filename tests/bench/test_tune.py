@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bench import runner, tune
+from bench import plugins, runner, tune
 from bench.store import read_json
 from bench.suite import LoadedSuite, load_suite
 from bench.tune import Effort, choose, drawn_settings, entry_candidates, run_hash, tunable
@@ -59,6 +59,7 @@ def test_the_file_says_what_was_chosen_and_the_suite_uses_it(search: Any) -> Non
     assert loaded.tuned is not None
     assert (loaded.tuned.configurations, loaded.tuned.seeds) == (3, "100-101")
     assert set(loaded.tuned.entries) == {"supervised", "fixmatch"}
+    assert loaded.tuned.validation_clips == {"synthgym_tiny@2": 24}
     assert re.fullmatch("[0-9a-f]{16}", loaded.tuned.run_hash)
     for entry in loaded.tuned.entries.values():
         assert len(entry.validation_accuracies) == loaded.tuned.configurations
@@ -198,3 +199,10 @@ def test_every_entry_of_the_main_suite_gets_as_many_different_configurations() -
             assert not ranges.keys() & {"threshold", "mix_weight"}
         if entry.label.startswith("supervised"):
             assert ranges.keys() == {"optimizer.lr", "optimizer.weight_decay", "dropout"}
+
+
+def test_the_committed_search_says_how_many_clips_chose() -> None:
+    tuned = load_suite("fine_grained").tuned
+    assert tuned is not None
+    known = {cell: len(plugins.dataset(cell.split("@")[0]).table().validation) for cell in tuned.cells}
+    assert tuned.validation_clips == known

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bench import unreadable
+
 TRAIN = {f"train{place}.mp4": place % 2 for place in range(6)}
 TEST = {f"test{place}.mp4": place % 2 for place in range(4)}
 BAD_TRAIN, BAD_TEST, GONE = "train5.mp4", "test3.mp4", "test2.mp4"
@@ -60,9 +62,20 @@ def test_undecodable_clips_are_named_counted_and_never_replaced(
 
     ran = bench("run", "--suite", bench.suite(two_labels), "--data", "mine", "--to", "pages")
     assert ran.status == 0, ran.err
+    told = [line for line in ran.out.splitlines() if "cannot be read" in line]
+    assert len(told) == 1
+    assert told[0].startswith(
+        f"data set 'mine': 3 of 10 clips cannot be read: {GONE} (the file does not exist), "
+    )
+    assert BAD_TEST in told[0] and BAD_TRAIN in told[0] and "data verify mine" in told[0]
+    assert ran.out.index(told[0]) < ran.out.index("trials to run"), "said before the trials"
     for done in tmp_path.glob("runs/*/trials/*/done.json"):
         record = json.loads(done.read_text())
         assert set(record["excluded"]) == {BAD_TRAIN, BAD_TEST, GONE}
+        assert {name: (each["unread"], each["listed"]) for name, each in record["unread"].items()} == {
+            "training": (1, 6),
+            "test": (2, 4),
+        }
         rows = pd.read_parquet(done.parent / "predictions.parquet")
         assert set(rows["clip"]) == set(TEST), "every listed clip has a row"
         lost = rows[rows["clip"].isin([BAD_TEST, GONE])]
@@ -72,6 +85,24 @@ def test_undecodable_clips_are_named_counted_and_never_replaced(
     board = Path("pages/leaderboard.md").read_text(encoding="utf-8")
     assert "2 of 4" in board
     assert "2 of 4" in Path("pages/leaderboard.html").read_text(encoding="utf-8")
+    footer = next(line for line in board.splitlines() if line.startswith("- Of mine, no decoder reads"))
+    assert f"Of mine, no decoder reads 1 of 6 training clips, left out: {BAD_TRAIN} (" in footer
+    assert f"2 of 4 test clips, counted wrong: {GONE} (the file does not exist), {BAD_TEST} (" in footer
     again = bench("report", "--suite", tmp_path / "tiny.yaml", "--to", "again")
     assert again.status == 0, again.err
     assert "2 of 4" in Path("again/leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_the_footer_names_some_counts_the_rest_and_lets_no_name_be_markup() -> None:
+    errors = {f"clip{i}\x1b[2J.mp4": "the file is empty" for i in range(9)}
+    record = {
+        "excluded": errors,
+        "unread": {"test": {"listed": 40, "unread": 9, "first": sorted(errors)[:3]}},
+    }
+    said = unreadable.footnote("mine", [record, {}, record])
+    assert said is not None
+    assert said.startswith("Of mine, no decoder reads 9 of 40 test clips, counted wrong: clip0")
+    assert said.endswith("clip2\ufffd[2J.mp4 (the file is empty), and 6 more.")
+    assert unreadable.footnote("mine", [{"excluded": {}}, {}]) is None
+    older = unreadable.footnote("mine", [{"excluded": {"a.mp4": "the file is empty"}}])
+    assert older == "Of mine, no decoder reads 1 of its clips: a.mp4 (the file is empty)."

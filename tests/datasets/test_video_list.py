@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from datasets.errors import UserError
+from datasets.list_labels import missing_numbers
 from datasets.types import UNKNOWN, ClipRef
 from datasets.video_list import ListEntry, VideoListSet, read_list
 
@@ -26,6 +27,8 @@ def pairs(path: Path, labeled: bool = True) -> list[tuple[str, str | None]]:
         ("a.mp4\t0\r\nb.mp4\t1\r\n", [("a.mp4", "0"), ("b.mp4", "1")]),
         ("a.mp4   0  \n\n# comment\n  b.mp4 1", [("a.mp4", "0"), ("b.mp4", "1")]),
         ("my clips/a b.mp4 0\nc.mp4 1", [("my clips/a b.mp4", "0"), ("c.mp4", "1")]),
+        ("a.mp4 copy 2.mp4 0\nset 1/b 0 x.avi 1", [("a.mp4 copy 2.mp4", "0"), ("set 1/b 0 x.avi", "1")]),
+        ("jump v1.2 take 3 walk", [("jump v1.2 take 3", "walk")]),
         ("a b.mp4,back tuck\nc.mp4,pike", [("a b.mp4", "back tuck"), ("c.mp4", "pike")]),
         ("a, b.mp4 0\nc.mp4 1", [("a, b.mp4", "0"), ("c.mp4", "1")]),
         ("path,label\na.mp4,0", [("a.mp4", "0")]),
@@ -56,6 +59,8 @@ def test_unlabeled_lists_may_have_no_labels(tmp_path: Path) -> None:
         ("a.mp4 0\nb.mp4\n", r"l\.txt:2: expected 'path label', found 1 column"),
         ("a.mp4,0\nb.mp4,4,1\n", r"l\.txt:2: .* found 3 column"),
         ("a.mp4 0\nb.mp4 120 1\n", r"l\.txt:2: .* found 3 column"),
+        ("a.mp4 0\nfight/b.mp4 0 extra 3\n", r"l\.txt:2: .* found 4 column.*'fight/b.mp4 0 extra 3'"),
+        ("a.mp4 0\nb.WEBM 1 1 1 1\n", r"l\.txt:2: .* found 5 column"),
         ("a.mp4 0\n\nb.mp4 1\na.mp4 1", r"l\.txt:4: 'a.mp4' is already in line 1"),
         ("", "has no clips"),
         ("# nothing\n", "has no clips"),
@@ -104,6 +109,20 @@ def test_numbers_are_in_numeric_order_and_gaps_make_no_classes(tmp_path: Path) -
     assert table.test[0].label == 1
 
 
+def test_class_numbers_that_no_line_has_are_noted(tmp_path: Path) -> None:
+    lists = made(tmp_path, "a.mp4 0\nb.mp4 1\nc.mp4 4\n", "d.mp4 1")
+    assert [note for note in lists.notes() if "class number 2, 3, though" in note and "train.txt" in note]
+    assert made(tmp_path, "a.mp4 1\nb.mp4 2\n", "d.mp4 1").notes() == [], "some count from 1"
+    assert made(tmp_path, "a.mp4 walk\nb.mp4 run\n", "d.mp4 run").notes() == []
+    assert made(tmp_path, "a.mp4 0\nb.mp4 2\n", "d.mp4 0", classes="x\ny\nz").notes() == []
+    assert missing_numbers(["0", "500"]) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, and 489 more"
+
+
+def test_numbers_and_names_may_mix_where_a_file_names_them_all(tmp_path: Path) -> None:
+    table = made(tmp_path, "a.mp4 720\nb.mp4 cork\n", "d.mp4 cork", classes="720\ncork\n").table()
+    assert [clip.label for clip in (*table.train, *table.test)] == [0, 1, 1]
+
+
 def test_a_classes_file_names_the_numbers(tmp_path: Path) -> None:
     table = made(tmp_path, "a.mp4 0\nb.mp4 2", "d.mp4 1", classes="zero\none\ntwo\n").table()
     assert table.classes == ("zero", "one", "two")
@@ -114,6 +133,14 @@ def test_a_classes_file_names_the_numbers(tmp_path: Path) -> None:
     ("lists", "message"),
     [
         ({"train": "a.mp4 0\nb.mp4 1", "test": "c.mp4 1\nd.mp4 7"}, r"test\.txt:2: .*'7'"),
+        (
+            {"train": "a.mp4 0\nb.mp4 1\nc.mp4 walk\nd.mp4 1", "test": "e.mp4 1"},
+            r"train\.txt:3: the label 'walk' is a name, but 3 lines have a number; .* --classes",
+        ),
+        (
+            {"train": "a.mp4 walk\nb.mp4 run\nc.mp4 12", "test": "e.mp4 run"},
+            r"train\.txt:3: the label '12' is a number, but 2 lines have a name",
+        ),
         ({"train": "a.mp4 tuck", "test": "c.mp4 tukc"}, r"test\.txt:1: .*'tukc'\. Did you mean 'tuck'"),
         ({"train": "a.mp4 0", "test": "c.mp4 -1"}, r"test\.txt:1: .*'-1'"),
         ({"train": "a.mp4 0\nb.mp4 -2", "test": "c.mp4 0"}, r"train\.txt:2: the label -2 is negative"),

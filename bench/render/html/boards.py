@@ -17,6 +17,7 @@ from bench.render.html.classes import confusion_of, number_of_classes, per_class
 from bench.render.html.shown import Image, ShownBoard, ShownData, ShownSection, ShownSummary
 from bench.render.markdown import Picture, Pictures
 from bench.render.palette import BASELINE, Look
+from bench.render.reservations import reservations
 from bench.render.small_print import small_print
 from bench.suite import LoadedSuite
 from bench.summary import Summary, summaries
@@ -97,7 +98,7 @@ class Maker:
                 )
                 if rows
             ),
-            reservations=tuple(text for text in sentences.reservations(board) if text),
+            reservations=tuple(text for text in reservations(board) if text),
             measurement=shown(tables.measurement(board, self.loaded)) if board.rows else None,
             quality=shown(tables.quality(board)) if described else None,
             per_class=shown(per_class(board, confusions, known, names)) if confusions else None,

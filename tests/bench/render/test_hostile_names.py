@@ -47,7 +47,9 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table["group"] = EVIL + table["group"]
         table.to_parquet(trial / "predictions.parquet", index=False)
         environment = dict.fromkeys(("sefar_bench", "python", "torch", "processor"), EVIL)
-        reseal(trial, environment=environment, plugins=dict.fromkeys(("method", "data", "backbone"), EVIL))
+        plugins = dict.fromkeys(("method", "data", "backbone"), EVIL)
+        unread = {"excluded": {EVIL: EVIL}, "unread": {"test": {"listed": 60, "unread": 1, "first": [EVIL]}}}
+        reseal(trial, environment=environment, plugins=plugins, **unread)
     write_report(loaded, run, folder / "deep/down/report")
     return folder
 
@@ -75,6 +77,7 @@ def test_html(rendered: Path) -> None:
 
 def test_markdown(rendered: Path) -> None:
     page = (rendered / "deep/down/report/leaderboard.md").read_text(encoding="utf-8")
+    assert "no decoder reads 1 of 60 test clips" in page
     assert "alert" in page and "<img" not in page and "<script" not in page and "</td>" not in page
     assert not re.search(r"(?<!\\)\]\(javascript", page) and "**b**" not in page
     for block in re.findall(r"(?:^\|.*\n)+", page, re.M):
@@ -84,6 +87,7 @@ def test_markdown(rendered: Path) -> None:
 def test_latex(rendered: Path) -> None:
     text = (rendered / "deep/down/report/tables.tex").read_text(encoding="utf-8")
     body = re.sub(r"^%.*$", "", text, flags=re.M)
+    assert "no decoder reads 1 of 60 test clips" in body
     assert "write18" in body and "\\write18" not in body
     assert set(COMMANDS.findall(body)) <= OURS | CHARACTERS | {"\\\\"}
     assert balanced(body) and not re.search(r"(?<!\\)%", body)

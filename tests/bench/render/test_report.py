@@ -70,6 +70,18 @@ def test_equal_methods_are_called_indistinguishable_and_nobody_is_bold(tmp_path)
     assert table_row(page, "fixmatch").split("|")[1].strip() == "1–3"
 
 
+def test_what_family_b_marks_and_family_a_does_not_is_explained(tmp_path):
+    entries = {"supervised": "baseline", **{f"m{i}": "competitor" for i in range(7)}}
+    means = {**dict.fromkeys(entries, 0.7), "m3": 0.745}
+    page = report(tmp_path, means, loaded=suite(entries))
+    assert "m3 beats supervised by 4.6 points" in page and "| **supervised** " in page
+    assert re.search(
+        r"Family A, all 28 pairs, is stricter than family B: m3 against supervised has p = \.\d+ there, so "
+        r"their ranks and groups do not tell them apart\.", page,
+    )  # fmt: skip
+    assert "is stricter than family B" not in report(tmp_path / "clear")
+
+
 def test_fewer_than_three_seeds_are_insufficient(tmp_path):
     page = report(tmp_path, loaded=suite(ENTRIES, seeds="0-1"))
     assert page.count("Insufficient seeds: the entries have 2 finished seeds in common") == 2
@@ -92,6 +104,7 @@ def test_limited_trials_are_barred_in_words(tmp_path):
     assert "25 finished trials are barred from this board: each ran with fewer steps" in page
     assert "barred from the boards" in page.split("## Embedded")[0]
     assert "**fixmatch**" not in page and "| rank" not in page
+    assert "**Code:**" not in page and "**Hardware:**" not in page, "there is none whose numbers are shown"
     rows = list(csv.DictReader((tmp_path / "report/results.csv").open(encoding="utf-8")))
     assert {row["status"] for row in rows} == {"limited"}
 
@@ -199,11 +212,14 @@ def test_labels_cannot_inject_markup(tmp_path):
 def test_tuning_is_printed_with_its_effort_and_its_gaps(tmp_path):
     tuned = Tuned(
         suite="tiny", configurations=12, seeds="100-101", cells=("gymlike@2",), run_hash="0123abcd",
+        validation_clips={"gymlike@2": 240},
         entries={"supervised": {"optimizer": {"lr": 0.01}}, "fixmatch": {"config": {"threshold": 0.9}}},
     )  # fmt: skip
     page = report(tmp_path, loaded=suite(ENTRIES, tuned=tuned))
     assert "tuned: 12 configurations each, on validation clips of gymlike (2 labels per class)" in page
     assert "with seeds 100-101, which no board uses" in page
+    assert "chose, on 2 seeds: 240 beside 24 labels on gymlike (2 labels per class). " in page
+    assert "Oliver et al." in page and "compute is not: the time of each is in the tables." in page
     assert "0123abcd" in page and "Not tuned, so not of equal effort: softmatch." in page
     details = page.split("How each row was measured")[1]
     assert "12 configurations (threshold)" in table_row(details, "fixmatch")

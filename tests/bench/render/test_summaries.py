@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 
 from synthetic_runs import on_data, suite, write_run
 
 from bench.board import all_boards
 from bench.records import load_run
 from bench.render import tables
+from bench.render.latex import tables_tex
 from bench.render.markdown import page
 from bench.render.stats_json import stats_json
 from bench.store import RunFolder
+from bench.suite import Task
 
 ENTRIES = {"supervised": "baseline", "fixmatch": "competitor", "softmatch": "competitor", "full": "bound"}
 MEANS = {"supervised": 0.6, "fixmatch": 0.75, "softmatch": 0.6, "full": 0.98}
@@ -32,6 +35,37 @@ def test_two_data_sets_have_a_summary_with_its_claim_and_its_limits(tmp_path):
     assert "after Holm over 2 tests" in summary and "| **fixmatch** |" in summary.replace("  ", " ")
     assert "Over one (2 labels per class), " in summary and "(all flips enumerated)" in summary
     assert "New data sets: no claim, since that takes at least 6 data sets and there are 2." in summary
+
+
+def test_a_summary_of_one_budget_says_which_in_every_format(tmp_path):
+    def outcome(entry, labels, seed):
+        return "missing" if (entry, labels) == ("softmatch", "4") else MEANS[entry]
+
+    text, boards, loaded, _ = made(tmp_path, "one", "two", labels=("2", "4"), outcome=outcome, clips=48)
+    assert "### These 2 data sets: one and two" in text
+    own = text.split("### These 2 data sets, 2 labels per class: one and two")[1].split("###")[0]
+    assert "| softmatch " in own and "no independent confirmation" in own and "averaged within" not in own
+    assert "These 2 data sets, 2 labels per class: one and two" in tables_tex(loaded, boards)
+    found = json.loads(stats_json(loaded.suite, boards))["summaries"]
+    assert [summary["labels"] for summary in found] == [None, "2"]
+
+
+def test_every_format_has_the_boards_in_one_order(tmp_path):
+    loaded = suite(ENTRIES)
+    tasks = tuple(Task(data=data, labels=(n,)) for n in ("2", "4") for data in ("two", "one"))
+    section = loaded.suite.sections["embedded"].model_copy(update={"tasks": tasks})
+    sections = {"sections": {"embedded": section}}
+    loaded = loaded.model_copy(update={"suite": loaded.suite.model_copy(update=sections)})
+    run = load_run(write_run(loaded, tmp_path / "run", lambda e, b, s: MEANS[e], clips=48))
+    boards = all_boards(run.records, loaded.suite)
+    cells = [board.cell for board in boards]
+    assert cells == ["two@2", "two@4", "one@2", "one@4"]
+    titles = [f"{cell[:3]}, {cell[4:]} labels per class" for cell in cells]
+    text = page(loaded, run, boards, {})
+    assert [line[4:] for line in text.splitlines() if line[4:] in titles] == titles
+    assert re.findall(r"^- \*\*(.+?):\*\*", text.split("\n## ")[0], re.MULTILINE) == titles
+    assert re.findall(r"caption\{(.+? per class)", tables_tex(loaded, boards))[:4] == titles
+    assert [each["cell"] for each in json.loads(stats_json(loaded.suite, boards))["boards"]] == cells
 
 
 def test_one_data_set_has_none(tmp_path):
