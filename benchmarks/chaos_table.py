@@ -25,10 +25,10 @@ def markdown(rows: Sequence[Mapping[str, Any]], ray: Sequence[Mapping[str, Any]]
     if not times:
         return "No campaign has been run on the code of today."
     dates = times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
-    took = sum(float(row.get("seconds", 0.0)) for row in (*rows, *ray)) / 60
+    took = sum(float(row.get("seconds", 0.0)) for row in rows) / 60
     lines = [
-        f"Seed {', '.join(seeds)}, {dates}, {took:.0f} minutes; {sum(kinds.values())} faults without Ray and "
-        f"{sum(hits.values())} through Ray survived:",
+        f"Seed {', '.join(seeds)}, {dates}; {sum(kinds.values())} faults without Ray ({took:.0f} minutes) "
+        f"and {sum(hits.values())} through Ray survived:",
         "",
         "| fault | survived |",
         "| --- | --- |",

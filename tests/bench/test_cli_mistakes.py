@@ -185,6 +185,25 @@ def test_a_malformed_suite_is_refused_with_its_place(
     assert not bench.executed
 
 
+def test_off_without_quotes_is_the_choice_of_that_name(bench: Any) -> None:
+    def mixing(word: object) -> Any:
+        return _change(
+            "entries",
+            1,
+            value={"label": "sefar", "method": "sefar", "config": {"mix": word, "levels": [2, 2, 4]}},
+        )
+
+    trials = [
+        [
+            each.spec.id
+            for each in make_agenda(load_suite(str(bench.suite(mixing(word), name))), Choice()).trials
+        ]
+        for word, name in (("off", "quoted"), (False, "plain"))
+    ]
+    assert trials[0] and trials[0] == trials[1]
+    assert "mix: false" in (bench.folder / "plain.yaml").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -210,25 +229,6 @@ def test_a_file_that_is_no_suite(bench: Any, text: str, said: str) -> None:
     answer = bench("plan", "--suite", path)
     assert answer.status == 1
     assert f"{path}{said}" in answer.sentence
-
-
-def test_off_without_quotes_is_the_choice_of_that_name(bench: Any) -> None:
-    def mixing(word: object) -> Any:
-        return _change(
-            "entries",
-            1,
-            value={"label": "sefar", "method": "sefar", "config": {"mix": word, "levels": [2, 2, 4]}},
-        )
-
-    trials = [
-        [
-            each.spec.id
-            for each in make_agenda(load_suite(str(bench.suite(mixing(word), name))), Choice()).trials
-        ]
-        for word, name in (("off", "quoted"), (False, "plain"))
-    ]
-    assert trials[0] and trials[0] == trials[1]
-    assert "mix: false" in (bench.folder / "plain.yaml").read_text(encoding="utf-8")
 
 
 def _accumulates(method: str, **fields: Any) -> Any:
