@@ -229,6 +229,8 @@ class ClipCache:
                 f"{damaged}, and {path} cannot be read ({error.strerror}); restore it."
             ) from error
         outcome = clip_build.decode_again(path, known, self._storage, entry.decoder)
+        if not outcome.keep and known.sha256 == entry.sha256:
+            raise UserError(f"{damaged}, and it could not be decoded again: {outcome.entry.error}.")
         if known.sha256 != entry.sha256 or outcome.block is None:
             raise UserError(f"{damaged}, and {path} has changed; run again, so that the new file is cached.")
         block = np.frombuffer(outcome.block, np.uint8)

@@ -134,11 +134,13 @@ def _judged(path: Path, outcome: Outcome) -> dict[str, Any]:
         if outcome.failed and not row["error"]:
             row["flaw"] = "; ".join(filter(None, (row["flaw"], outcome.failed)))
         return row
+    reason = "; ".join(filter(None, (outcome.failed, outcome.result.reason)))
+    if outcome.result.outside:  # without hash and time nobody takes it for a finding about the file
+        return _row(error=reason)
     try:
         digest, size, mtime = fingerprint(path)
     except OSError as error:
         return _row(error=f"the file cannot be read ({error.strerror})")
-    reason = "; ".join(filter(None, (outcome.failed, outcome.result.reason)))
     return _row(sha256=digest, size=size, mtime_ns=mtime, error=reason, asked=list(DECODERS))
 
 
