@@ -23,7 +23,15 @@ from datasets import clip_build
 from datasets.cache_folder import Form, Storage, cache_home, mark_used, table_path
 from datasets.clip_packs import PIXELS, Entry, load_entries, mapped
 from datasets.errors import UserError
-from datasets.file_hashes import Known, compare, extend_table, fingerprint, fingerprints, load_table
+from datasets.file_hashes import (
+    Known,
+    compare,
+    extend_table,
+    fingerprint,
+    fingerprints,
+    load_table,
+    unreadable,
+)
 from datasets.jpeg_frames import JpegFrames
 from datasets.progress import tracked
 
@@ -270,7 +278,7 @@ def _identify(
         results = fingerprints({key: paths[key] for key in changed}, workers)
         for key, found in tracked(results, len(changed), f"hashing {name}", shown=shown):
             if isinstance(found, OSError):
-                errors[key] = f"the file cannot be read ({found.strerror})"
+                errors[key] = unreadable(found)
             else:
                 new[key] = found
         with clip_build.full_disk(root):

@@ -15,6 +15,7 @@ from datasets.contained import Lost
 from datasets.decoders import DECODERS, DEFAULT, order
 from datasets.decoding_rounds import Outcome, Reading, decoded_in_rounds
 from datasets.errors import UserError, unknown_name
+from datasets.file_hashes import NO_FILE
 from datasets.manifest import load_rows, manifest_path, save_rows
 from datasets.progress import tracked
 
@@ -145,7 +146,7 @@ def _judged(path: Path, outcome: Outcome) -> dict[str, Any]:
 
 
 def _absence(path: Path) -> str:
-    return "it is not a file" if path.exists() else ABSENT
+    return NO_FILE if path.exists() else ABSENT
 
 
 def _able(decoders: Iterable[str]) -> list[str]:
