@@ -46,6 +46,7 @@ class AnnotatedSet(ABC):
     Attributes:
         formats: format name -> one line about it.
         origin: where the annotations and videos come from, in words.
+        unmade: reasons of clips that `prepare` had to make and could not, by file name.
     """
 
     formats: ClassVar[Mapping[str, str]]
@@ -55,6 +56,7 @@ class AnnotatedSet(ABC):
         self.place = place
         self.name = place.name
         self.summary = self.formats[place.format]
+        self.unmade: Mapping[str, str] = {}
 
     @abstractmethod
     def read(self) -> ClipTable:
