@@ -86,7 +86,7 @@ def add(
                 f"give '{name}' either with --videos and --annotations (a public data set) or with --train, "
                 "--test and --root (your own lists)."
             )
-        unmade = {}
+        unmade: Mapping[str, str] = {}
         catalog.add(name, train, test, root, unlabeled, validation, classes, boxes, mirror)
     else:
         lists = {"--train": train, "--test": test, "--root": root, "--unlabeled": unlabeled}

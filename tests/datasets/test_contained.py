@@ -36,8 +36,8 @@ def test_a_process_that_others_end_or_that_never_has_its_job_tells_nothing_of_it
         1: Lost("its process was killed from outside (exit code -15)", outside=True),
         2: Lost("its decoder crashed (exit code -11)"),
     }
-    found = dict(contained(repr, [NoJob(), 3], workers=1))
-    assert found == {0: Lost("its process could not start (exit code 5)", outside=True), 1: "3"}
+    started = dict(contained(repr, [NoJob(), 3], workers=1))
+    assert started == {0: Lost("its process could not start (exit code 5)", outside=True), 1: "3"}
 
 
 def test_a_job_that_hangs_is_stopped_and_the_others_go_on() -> None:
