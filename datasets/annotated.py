@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 from datasets.clip_files import check_present
 from datasets.errors import UserError
 from datasets.types import ClipRef, ClipTable
+from datasets.video_folder import Folder, with_own_files
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".webm", ".mkv", ".mov")
-"""Tried in this order where an annotation names a clip without its extension."""
+__all__ = ["AnnotatedSet", "Folder", "Place", "label_in", "one_each", "read_json", "read_rows"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class AnnotatedSet(ABC):
     Attributes:
         formats: format name -> one line about it.
         origin: where the annotations and videos come from, in words.
+        unmade: reasons of clips that `prepare` had to make and could not, by file name.
     """
 
     formats: ClassVar[Mapping[str, str]]
@@ -55,6 +56,7 @@ class AnnotatedSet(ABC):
         self.place = place
         self.name = place.name
         self.summary = self.formats[place.format]
+        self.unmade: Mapping[str, str] = {}
 
     @abstractmethod
     def read(self) -> ClipTable:
@@ -79,7 +81,7 @@ class AnnotatedSet(ABC):
 
     @cached_property
     def _table(self) -> ClipTable:
-        table = self.read()
+        table = with_own_files(self.read(), self.place.videos)
         _check_roles(table, self.place)
         return table
 
@@ -178,47 +180,6 @@ def label_in(classes: Sequence[str] | int, text: str, where: str, first: int = 0
     if not 0 <= label < count:
         raise UserError(f"{where}: the label {text} is out of range; expected {first} to {last}.")
     return label
-
-
-class Folder:
-    """The files of a folder of videos, listed once; finds a clip whose exact spelling is not known."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    @cached_property
-    def _lower(self) -> dict[str, Path]:
-        files = (path for path in self.root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-        return {path.relative_to(self.root).as_posix().lower(): path for path in sorted(files, reverse=True)}
-
-    @cached_property
-    def _names(self) -> dict[str, Path]:
-        return _without_twins((path.name.lower(), path) for path in self._lower.values())
-
-    @cached_property
-    def _stems(self) -> dict[str, Path]:
-        return {path.stem.lower(): path for path in self._lower.values()}
-
-    def find(self, relative: str) -> Path:
-        """A file by its path, where need be in another case, or by its name alone; absent ones as written."""
-        key = relative.lower()
-        name = key.rpartition("/")[2]
-        return self._lower.get(key) or self._names.get(name) or self.root / relative
-
-    def clip(self, stem: str) -> Path:
-        """A file by its name without extension; for an absent one the path that it would have."""
-        return self._stems.get(stem.lower()) or self.root / f"{stem}{VIDEO_SUFFIXES[0]}"
-
-
-def _without_twins(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
-    """Paths by name; a name that two files have tells neither."""
-    found: dict[str, Path] = {}
-    twins: set[str] = set()
-    for name, path in named:
-        if name in found:
-            twins.add(name)
-        found[name] = path
-    return {name: path for name, path in found.items() if name not in twins}
 
 
 def one_each(clips: Iterable[tuple[str, ClipRef]]) -> tuple[ClipRef, ...]:

@@ -216,7 +216,7 @@ def _decoded(jobs: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Outco
             content = contents[place]
             if isinstance(result, Lost):
                 reason = "; ".join(filter(None, (failed, result.reason)))
-                crashed = Outcome(Entry(content, error=reason), None)
+                crashed = Outcome(Entry(content, error=reason), None, keep=not result.outside)
                 yield content, crashed if _unchanged(work[place]) else _moving(content)
             elif failed and result.entry.error is None:
                 flaw = "; ".join(filter(None, (result.entry.flaw, failed)))

@@ -23,7 +23,15 @@ from datasets import clip_build
 from datasets.cache_folder import Form, Storage, cache_home, mark_used, table_path
 from datasets.clip_packs import PIXELS, Entry, load_entries, mapped
 from datasets.errors import UserError
-from datasets.file_hashes import Known, compare, extend_table, fingerprint, fingerprints, load_table
+from datasets.file_hashes import (
+    Known,
+    compare,
+    extend_table,
+    fingerprint,
+    fingerprints,
+    load_table,
+    unreadable,
+)
 from datasets.jpeg_frames import JpegFrames
 from datasets.progress import tracked
 
@@ -229,6 +237,8 @@ class ClipCache:
                 f"{damaged}, and {path} cannot be read ({error.strerror}); restore it."
             ) from error
         outcome = clip_build.decode_again(path, known, self._storage, entry.decoder)
+        if not outcome.keep and known.sha256 == entry.sha256:
+            raise UserError(f"{damaged}, and it could not be decoded again: {outcome.entry.error}.")
         if known.sha256 != entry.sha256 or outcome.block is None:
             raise UserError(f"{damaged}, and {path} has changed; run again, so that the new file is cached.")
         block = np.frombuffer(outcome.block, np.uint8)
@@ -268,7 +278,7 @@ def _identify(
         results = fingerprints({key: paths[key] for key in changed}, workers)
         for key, found in tracked(results, len(changed), f"hashing {name}", shown=shown):
             if isinstance(found, OSError):
-                errors[key] = f"the file cannot be read ({found.strerror})"
+                errors[key] = unreadable(found)
             else:
                 new[key] = found
         with clip_build.full_disk(root):

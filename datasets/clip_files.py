@@ -9,6 +9,14 @@ from datasets.errors import UserError
 from datasets.types import ClipRef
 
 
+def absent(clips: Sequence[ClipRef]) -> str | None:
+    """The sentence that counts the clips that are missing; nothing where none is."""
+    missing = [clip for clip in clips if not clip.path.is_file()]
+    if not missing:
+        return None
+    return f"{len(missing)} of {len(clips)} clips are missing (first: {missing[0].key})"
+
+
 def check_present(name: str, folder: Path, clips: Sequence[ClipRef], elsewhere: str, cure: str) -> None:
     """Some clips may be missing, which counts them as undecodable; of most, the folder is the wrong one.
 

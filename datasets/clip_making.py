@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from datasets.clip_recipes import Recipe, Recipes, source_hash
 from datasets.contained import Lost, contained
 from datasets.decoders import with_pyav
 from datasets.decoders.interface import UndecodableError
@@ -39,6 +40,18 @@ class Cut:
     start: float
     end: float
 
+    def recipe(self) -> Recipe:
+        """What the clip is made of, as it is now."""
+        try:
+            stat = self.video.stat()
+        except OSError:
+            return Recipe("", self._span())
+        files = [(str(self.video), stat.st_size, stat.st_mtime_ns)] if self.video.is_file() else []
+        return Recipe(source_hash(files), self._span())
+
+    def _span(self) -> str:
+        return f"{self.start!r} to {self.end!r} s, {SHORT_SIDE}"
+
 
 @dataclass(frozen=True)
 class Join:
@@ -49,32 +62,71 @@ class Join:
     first: int | None = None
     count: int | None = None
 
+    def recipe(self) -> Recipe:
+        """What the clip is made of, as it is now."""
+        files = self.pictures() if self.folder.is_dir() else []
+        stats = [(str(path), path.stat()) for path in files]
+        source = source_hash((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+        return Recipe(source, f"{self.count} pictures from {self.first}, {SHORT_SIDE}")
+
+    def pictures(self) -> list[Path]:
+        """The files of its pictures, in their order."""
+        files = frame_files(self.folder)
+        return [path for path in files if self.first is None or _number(path) >= self.first][: self.count]
+
 
 def made_folder(name: str) -> Path:
     """Where the made clips of a data set lie."""
     return data_home() / "made" / re.sub(r"[^A-Za-z0-9_.-]", "_", name)
 
 
+def made_of(name: str) -> tuple[int, int]:
+    """How many made clips of a data set there are, and their bytes."""
+    sizes = [path.stat().st_size for path in made_folder(name).rglob("*.mp4")]
+    return len(sizes), sum(sizes)
+
+
 def make_clips(
-    jobs: Sequence[Cut | Join], name: str, workers: int | None = None, progress: bool = True
-) -> int:
-    """Makes clips in child processes; returns how many could not be made (those stay missing).
+    jobs: Iterable[Cut | Join], name: str, workers: int | None = None, progress: bool = True
+) -> dict[str, str]:
+    """Makes, in child processes, the clips that are not here or that were made of something else.
+
+    One that was made of something else and whose source is gone is removed: it would show what is not meant.
+
+    Args:
+        jobs: all clips of the data set.
+        name: of it.
+        workers: number of child processes.
+        progress: whether to show it.
+
+    Returns:
+        Reasons, by file name, of those that could not be made; they stay missing.
 
     Raises:
         UserError: not one of them could be made, or the disk is full.
     """
+    recipes = Recipes(made_folder(name))
+    stale = [(job, recipe) for job in jobs if not recipes.current(job.target, recipe := job.recipe())]
+    for job, recipe in stale:
+        if not recipe.source:
+            job.target.unlink(missing_ok=True)
+    left = [(job, recipe) for job, recipe in stale if recipe.source]
+    work = [job for job, _ in left]
     lost: dict[str, str] = {}
-    results = contained(make, jobs, min(len(jobs), workers or os.cpu_count() or 1))
-    for place, result in tracked(results, len(jobs), f"making clips of {name}", shown=progress):
+    results = contained(make, work, min(len(work), workers or os.cpu_count() or 1))
+    for place, result in tracked(results, len(work), f"making clips of {name}", shown=progress):
         if isinstance(result, Lost) or result:
-            lost[jobs[place].target.name] = result.reason if isinstance(result, Lost) else result
-    if lost and len(lost) == len(jobs):
+            lost[work[place].target.name] = result.reason if isinstance(result, Lost) else result
+            work[place].target.unlink(missing_ok=True)
+        else:
+            recipes.note(work[place].target, left[place][1])
+    if lost and len(lost) == len(work):
         key, reason = next(iter(lost.items()))
         raise UserError(
-            f"none of the {len(jobs)} missing clips of data set '{name}' could be made; the first, '{key}': "
+            f"none of the {len(work)} missing clips of data set '{name}' could be made; the first, '{key}': "
             f"{reason}."
         )
-    return len(lost)
+    return lost
 
 
 def make(job: Cut | Join) -> str:
@@ -97,7 +149,9 @@ def make(job: Cut | Join) -> str:
 
 def frame_files(folder: Path) -> list[Path]:
     """The pictures of a folder in the order of the number that ends their names."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES]
+    with os.scandir(folder) as found:
+        files = [Path(each.path) for each in found if each.is_file()]
+    files = [path for path in files if path.suffix.lower() in FRAME_SUFFIXES]
     return sorted(files, key=lambda path: (_number(path), path.name))
 
 
@@ -109,8 +163,7 @@ def _number(path: Path) -> int:
 def _pictures(job: Join) -> Iterator[Any]:
     import cv2  # noqa: PLC0415
 
-    files = [path for path in frame_files(job.folder) if job.first is None or _number(path) >= job.first]
-    for path in files[: job.count]:
+    for path in job.pictures():
         picture: Any = cv2.imread(str(path))
         if picture is None:
             raise ValueError(f"{path.name} is no picture")

@@ -18,12 +18,21 @@ Result = TypeVar("Result")
 PATIENCE_SECONDS = 600.0
 """A job that takes longer hangs: no clip of an action data set needs minutes."""
 
+KILLS = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that no decoder sends itself: the system that runs out of memory, or a person."""
+
+_TAKEN = "taken"
+
 
 @dataclass(frozen=True)
 class Lost:
-    """What became of a job whose process died or was stopped; `reason` is one clause."""
+    """What became of a job whose process died or was stopped; `reason` is one clause.
+
+    `outside`: the job had no part in it: its process was killed by others, or died before it took the job.
+    """
 
     reason: str
+    outside: bool = False
 
 
 @dataclass
@@ -32,6 +41,7 @@ class _Child:
     pipe: Connection
     place: int = -1
     since: float = 0.0
+    taken: bool = False
 
     def stop(self) -> None:
         self.pipe.close()
@@ -69,6 +79,8 @@ def contained(
                 break
         while children:
             for child in _ready(children, patience):
+                if _has_taken(child, patience):
+                    continue
                 place = child.place
                 result = _take(child, patience)
                 if isinstance(result, Lost):
@@ -106,15 +118,16 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
             job = pipe.recv()
         except EOFError:
             return
+        pipe.send((_TAKEN, None))
         try:
             result = function(job)
         except Exception as error:  # the boundary: the parent records it as the loss of this job
             result = Lost(f"{type(error).__name__}: {error}")
-        pipe.send(result)
+        pipe.send(("done", result))
 
 
 def _give(child: _Child, place: int, job: object) -> None:
-    child.place, child.since = place, time.monotonic()
+    child.place, child.since, child.taken = place, time.monotonic(), False
     # One that died while idle is noticed by the read that follows: it finds the end of the pipe.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         child.pipe.send(job)
@@ -130,11 +143,27 @@ def _ready(children: list[_Child], patience: float) -> list[_Child]:
             return found
 
 
+def _has_taken(child: _Child, patience: float) -> bool:
+    """Whether a child says that it begins with its job, and no more than that."""
+    if child.taken or not child.pipe.poll() or time.monotonic() - child.since > patience:
+        return False
+    with contextlib.suppress(EOFError, ConnectionResetError):
+        child.pipe.recv()
+        child.taken = True
+    return child.taken
+
+
 def _take(child: _Child, patience: float) -> Any:
     if not child.pipe.poll():
         return Lost(f"reading it took more than {patience:g} s")
     try:
-        return child.pipe.recv()
+        said, result = child.pipe.recv()
+        return result if said != _TAKEN else Lost(f"reading it took more than {patience:g} s")
     except (EOFError, ConnectionResetError):
         child.process.join(timeout=5)
-        return Lost(f"its decoder crashed (exit code {child.process.exitcode})")
+    code = child.process.exitcode
+    if code is not None and -code in KILLS:
+        return Lost(f"its process was killed from outside (exit code {code})", outside=True)
+    if not child.taken:
+        return Lost(f"its process could not start (exit code {code})", outside=True)
+    return Lost(f"its decoder crashed (exit code {code})")

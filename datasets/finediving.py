@@ -71,8 +71,8 @@ class FineDiving(AnnotatedSet):
         )
 
     def prepare(self) -> None:
-        """Joins the pictures of the dives that are no video files yet."""
-        make_clips(list(self._joins()), self.name)
+        """Joins the pictures of the dives that are no video files yet, or whose pictures have changed."""
+        self.unmade = make_clips(self._joins(), self.name)
         super().prepare()
 
     def _pickle(self, name: str) -> dict[Dive, dict[str, Any]]:
@@ -145,14 +145,10 @@ class FineDiving(AnnotatedSet):
         wanted = {clip.key for clip in self.table().clips()}
         for clip in make(coarse, [*self._split("train_split.pkl"), *self._split("test_split.pkl")]):
             path = self._path(clip.key)
-            if clip.key not in wanted or path.is_file():
-                continue
-            if folder := self._pictures(clip.dive):
-                yield Join(folder, path, clip.first, clip.frames)
+            if clip.key in wanted and path != self.place.videos / clip.key:
+                yield Join(self._pictures(clip.dive), path, clip.first, clip.frames)
 
-    def _pictures(self, dive: Dive) -> Path | None:
-        for root in (self.place.videos, self.place.videos / "FineDiving"):
-            folder = root / dive[0] / str(dive[1])
-            if folder.is_dir() and frame_files(folder):
-                return folder
-        return None
+    def _pictures(self, dive: Dive) -> Path:
+        roots = (self.place.videos, self.place.videos / "FineDiving")
+        folders = [root / dive[0] / str(dive[1]) for root in roots]
+        return next((folder for folder in folders if folder.is_dir() and frame_files(folder)), folders[0])

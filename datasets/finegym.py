@@ -103,10 +103,11 @@ class FineGym(AnnotatedSet):
         return [categories[label] for label in NEW]
 
     def prepare(self) -> None:
-        """Cuts the clips that are missing out of full videos, where the annotation file is there."""
+        """Cuts clips that are no files out of full videos, where the annotation file is there."""
         if self._info is not None:
-            missing = {clip.path: clip.key for clip in self.table().clips() if not clip.path.is_file()}
-            make_clips(list(self._cuts(missing)), self.name)
+            made = made_folder(self.name)
+            wanted = {clip.path: clip.key for clip in self.table().clips() if clip.path.is_relative_to(made)}
+            self.unmade = make_clips(self._cuts(wanted), self.name)
         super().prepare()
 
     @cached_property
@@ -135,16 +136,15 @@ class FineGym(AnnotatedSet):
                 file = made / f"{stem}.mp4"
             yield where, ClipRef(f"{stem}.mp4", file, position[official], source_of(stem))
 
-    def _cuts(self, missing: Mapping[Path, str]) -> Iterator[Cut]:
-        if not missing or self._info is None:
+    def _cuts(self, wanted: Mapping[Path, str]) -> Iterator[Cut]:
+        if not wanted or self._info is None:
             return
         times = read_json(self._info)
         files = Folder(self.place.videos)
-        for target, key in missing.items():
+        for target, key in wanted.items():
             span = clip_times(times, key.removesuffix(".mp4"), self._info)
-            video = files.clip(source_of(key))
-            if span is not None and video.is_file():
-                yield Cut(video, target, *span)
+            if span is not None:
+                yield Cut(files.clip(source_of(key)), target, *span)
 
 
 def _mmaction(size: str, role: str) -> tuple[str, str]:

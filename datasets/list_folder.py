@@ -81,17 +81,16 @@ class ListFolder(AnnotatedSet):
         )
 
     def prepare(self) -> None:
-        """Joins folders of frames into video files where the list names such."""
+        """Joins folders of frames into video files where the list names such, again where they changed."""
         joins = []
         made = made_folder(self.name)
         lists = {role: read_clip_list(path) for role, path in role_files(self.place.annotations).items()}
         prefix = shared_prefix(lists.values())
         for row in {row.file: row for each in lists.values() for row in each.rows}.values():
             key = key_of(row.file, prefix)
-            folder = self.place.videos / key
-            if _is_folder(row) and folder.is_dir() and not (made / f"{key}.mp4").is_file():
-                joins.append(Join(folder, made / f"{key}.mp4", row.offset, row.frames))
-        make_clips(joins, self.name)
+            if _is_folder(row):
+                joins.append(Join(self.place.videos / key, made / f"{key}.mp4", row.offset, row.frames))
+        self.unmade = make_clips(joins, self.name)
         super().prepare()
 
     def _refs(

@@ -15,6 +15,7 @@ from datasets.contained import Lost
 from datasets.decoders import DECODERS, DEFAULT, order
 from datasets.decoding_rounds import Outcome, Reading, decoded_in_rounds
 from datasets.errors import UserError, unknown_name
+from datasets.file_hashes import NO_FILE
 from datasets.manifest import load_rows, manifest_path, save_rows
 from datasets.progress import tracked
 
@@ -134,16 +135,18 @@ def _judged(path: Path, outcome: Outcome) -> dict[str, Any]:
         if outcome.failed and not row["error"]:
             row["flaw"] = "; ".join(filter(None, (row["flaw"], outcome.failed)))
         return row
+    reason = "; ".join(filter(None, (outcome.failed, outcome.result.reason)))
+    if outcome.result.outside:  # without hash and time nobody takes it for a finding about the file
+        return _row(error=reason)
     try:
         digest, size, mtime = fingerprint(path)
     except OSError as error:
         return _row(error=f"the file cannot be read ({error.strerror})")
-    reason = "; ".join(filter(None, (outcome.failed, outcome.result.reason)))
     return _row(sha256=digest, size=size, mtime_ns=mtime, error=reason, asked=list(DECODERS))
 
 
 def _absence(path: Path) -> str:
-    return "it is not a file" if path.exists() else ABSENT
+    return NO_FILE if path.exists() else ABSENT
 
 
 def _able(decoders: Iterable[str]) -> list[str]:

@@ -11,13 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.annotated import Folder
 from datasets.clip_files import check_present
 from datasets.errors import UserError
 from datasets.list_labels import Labels, Line, all_integers, class_names, missing_numbers
 from datasets.person_boxes import read_boxes
 from datasets.source_names import source_of
 from datasets.types import ClipRef, ClipTable
+from datasets.video_folder import Folder, with_own_files
 
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
@@ -123,6 +123,7 @@ class VideoListSet:
             unlabeled=clips("unlabeled") if entry.unlabeled else None,
             mirror=entry.mirror,
         )
+        table = with_own_files(table, entry.root) if foreign else table
         _check_apart(places)
         if entry.boxes is None:
             return table

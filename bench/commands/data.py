@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench.commands import audit, cache, options, splits
+from bench.commands.absent import tell_absent
 
 app = typer.Typer(help="Add, list, remove, verify, audit, split and cache data sets.", no_args_is_help=True)
 SHOWN = 20
@@ -84,8 +87,8 @@ def add(
                 f"give '{name}' either with --videos and --annotations (a public data set) or with --train, "
                 "--test and --root (your own lists)."
             )
-        made = catalog.add(name, train, test, root, unlabeled, validation, classes, boxes, mirror)
-        notes = made.notes()
+        unmade: Mapping[str, str] = {}
+        notes = catalog.add(name, train, test, root, unlabeled, validation, classes, boxes, mirror).notes()
     else:
         lists = {"--train": train, "--test": test, "--root": root, "--unlabeled": unlabeled}
         lists |= {"--validation": validation, "--classes": classes, "--boxes": boxes}
@@ -93,13 +96,14 @@ def add(
             raise UserError(
                 f"{wrong[0]} is for your own lists; leave it out with --videos and --annotations."
             )
-        _add_public(name, form, videos, annotations, mirror)
+        unmade = _add_public(name, form, videos, annotations, mirror)
     table = plugins.dataset(name).table()
     pool = "" if table.unlabeled is None else f"{len(table.unlabeled)} unlabeled, "
     sizes = f"{len(table.train)} training, {pool}{len(table.test)} test clips"
     print(f"{name}: {len(table.classes)} classes, {sizes}")
     for note in notes:
         print(f"note: {note}")
+    tell_absent(table, unmade)
     print(f"next: python -m bench data verify {name}; python -m bench run --data {name}")
     return 0
 
@@ -119,7 +123,8 @@ def _check_free(name: str) -> None:
 
 def _add_public(
     name: str, form: str | None, videos: Path | None, annotations: Path | None, mirror: bool
-) -> None:
+) -> Mapping[str, str]:
+    """Registers the set; returns reasons of clips that could not be made."""
     from bench import readers
     from datasets import places
     from datasets.annotated import Place
@@ -133,7 +138,7 @@ def _add_public(
             raise UserError(f"{option}: there is no folder {path}; give the right one.")
     assert videos is not None and annotations is not None
     folders = (videos.expanduser().resolve(), annotations.expanduser().resolve())
-    places.add(Place(name, form or name, *folders, mirror), reader)
+    return places.add(Place(name, form or name, *folders, mirror), reader).unmade
 
 
 @app.command("formats")
@@ -169,21 +174,36 @@ def list_sets() -> int:
 
 
 @app.command()
-def rm(name: Annotated[str, typer.Argument(help="A data set that was added here.")]) -> int:
-    """Forget a data set; its files stay.
+def rm(
+    name: Annotated[str, typer.Argument(help="A data set that was added here.")],
+    made: Annotated[
+        bool, typer.Option("--made", help="Delete the clips that were made of its videos, too.")
+    ] = False,
+) -> int:
+    """Forget a data set; its files stay, and so do made clips without --made.
 
     Example: python -m bench data rm mine
     """
     from datasets import catalog, places
+    from datasets.clip_making import made_folder, made_of
     from datasets.errors import unknown_name
 
+    left = places.NAME.fullmatch(name) is not None and made_folder(name).is_dir()
     if name in places.entries():
         places.remove(name)
     elif name in catalog.entries():
         catalog.remove(name)
-    else:
+    elif not (made and left):  # made clips that an earlier `rm` has left can still go
         raise unknown_name("registered data set", name, {*places.entries(), *catalog.entries()})
     print(f"{name} is forgotten; its files are untouched")
+    if left:
+        count, size = made_of(name)
+        clips = f"{count} clips made of its videos ({size / 1e6:.1f} MB in {made_folder(name)})"
+        if made:
+            shutil.rmtree(made_folder(name), ignore_errors=True)
+            print(f"{clips} are deleted")
+        else:
+            print(f"{clips} are left; delete them: python -m bench data rm {name} --made")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.commands import options
+from bench.commands.absent import tell_absent
 
 app = typer.Typer(help="Import published label lists, write seeded splits.", no_args_is_help=True)
 
@@ -53,6 +54,7 @@ def import_lists(
     pool = "" if table.unlabeled is None else f"{len(table.unlabeled)} unlabeled, "
     sizes = f"{len(table.train)} labeled, {pool}{len(table.test)} test clips"
     print(f"{chosen}: {len(table.classes)} classes, {sizes}")
+    tell_absent(table, made.unmade)
     print(f"pinned: {made.place.annotations / PINS}")
     print(f"next: python -m bench data audit {chosen}; python -m bench run --data {chosen}")
     return 0

@@ -183,3 +183,46 @@ def test_a_run_on_leaked_data_needs_consent(bench: Any, ucf: tuple[Path, Path]) 
     assert accepted.status == 0, accepted.err
     page = (bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8")
     assert "Leak in ucf101, accepted for this run: 1 test clips have the same bytes" in page
+
+
+def test_clips_that_are_not_here_are_counted_when_a_set_is_added(
+    bench: Any, ucf: tuple[Path, Path], tmp_path: Path
+) -> None:
+    videos, notes = ucf
+    (videos / "Archery/v_Archery_g08_c01.avi").unlink()
+    said = "1 of 4 clips are missing (first: Archery/v_Archery_g08_c01.avi)"
+    assert said in bench("data", "add", "ucf101", "--videos", videos, "--annotations", notes).out
+    assert said in bench("data", "splits", "import", published(tmp_path, videos), "--root", videos).out
+    (tmp_path / "own.txt").write_text("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 0\nnone.avi 1\n")
+    (tmp_path / "test.txt").write_text("Archery/v_Archery_g01_c01.avi 1\n")
+    lists = ("--train", tmp_path / "own.txt", "--test", tmp_path / "test.txt", "--root", videos)
+    assert "1 of 3 clips are missing (first: none.avi)" in bench("data", "add", "mine", *lists).out
+
+
+def test_made_clips_are_told_of_when_they_fail_and_when_they_are_left(
+    bench: Any, ucf: tuple[Path, Path], tmp_path: Path
+) -> None:
+    import cv2
+    import numpy as np
+
+    frames, lists = tmp_path / "frames", tmp_path / "lists"
+    for name in ("a", "b", "c"):
+        (frames / name).mkdir(parents=True)
+        cv2.imwrite(str(frames / name / "00001.jpg"), np.zeros((48, 64, 3), np.uint8))
+    (frames / "b/00001.jpg").write_text("no picture")
+    lists.mkdir()
+    (lists / "train.txt").write_text("a 1 0\nb 1 1\n")
+    (lists / "test.txt").write_text("c 1 1\n")
+    added = bench("data", "add", "mine", "--format", "lists", "--videos", frames, "--annotations", lists)
+    assert "1 clips could not be made; the first, 'b.mp4': it cannot be read (00001.jpg" in added.out, (
+        added.err
+    )
+    assert "1 of 3 clips are missing (first: b)" in added.out
+    gone = bench("data", "rm", "mine")
+    assert "2 clips made of its videos (0.0 MB in " in gone.out and "data rm mine --made" in gone.out
+    made = tmp_path / "home/made/mine"
+    assert made.is_dir()
+    assert "2 clips made of its videos" in bench("data", "rm", "mine", "--made").out
+    assert not made.exists()
+    assert bench("data", "rm", "mine", "--made").status == 1
+    assert bench("data", "rm", "..", "--made").status == 1 and (tmp_path / "home").is_dir()

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -333,3 +334,16 @@ def test_large_builds_are_published_in_parts(clip: Make, home: Path, monkeypatch
 def test_a_name_cannot_leave_the_data_home(clip: Make, home: Path, tmp_path: Path) -> None:
     ClipCache.open([clip("a.mp4")], "../../escape", 32, home, workers=0, progress=False)
     assert {path.name for path in tmp_path.iterdir()} == {"home", "videos"}
+
+
+def test_a_pipe_is_no_clip_and_nobody_waits_for_it(clip: Make, home: Path, tmp_path: Path) -> None:
+    good, pipe, folder = clip("a.mp4"), tmp_path / "videos/b.mp4", tmp_path / "videos/c.mp4"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    # Whoever waits for the pipe is let go, reads nothing, and gives another reason.
+    writer = threading.Timer(5.0, lambda: os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    writer.start()
+    cache = open_cache([good, ClipRef("b.mp4", pipe, 0, ""), ClipRef("c.mp4", folder, 0, "")], home)
+    writer.cancel()
+    assert cache.errors == dict.fromkeys(["b.mp4", "c.mp4"], "it is not a file")
+    assert "a.mp4" in cache

@@ -1,7 +1,9 @@
 """The functions that run in the children are the standard library's: a child imports them by name."""
 
 import os
+import signal
 import time
+from typing import Any
 
 from datasets.contained import Lost, contained
 
@@ -18,6 +20,24 @@ def test_a_crash_is_the_result_of_its_job_alone() -> None:
         0: "its decoder crashed (exit code 3)",
         1: "its decoder crashed (exit code 4)",
     }
+
+
+class NoJob:
+    """Ends the process that unpickles it, which is before the process has it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (5,)
+
+
+def test_a_process_that_others_end_or_that_never_has_its_job_tells_nothing_of_it() -> None:
+    found = dict(contained(signal.raise_signal, [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV], workers=1))
+    assert found == {
+        0: Lost("its process was killed from outside (exit code -9)", outside=True),
+        1: Lost("its process was killed from outside (exit code -15)", outside=True),
+        2: Lost("its decoder crashed (exit code -11)"),
+    }
+    started = dict(contained(repr, [NoJob(), 3], workers=1))
+    assert started == {0: Lost("its process could not start (exit code 5)", outside=True), 1: "3"}
 
 
 def test_a_job_that_hangs_is_stopped_and_the_others_go_on() -> None:

@@ -102,3 +102,38 @@ def test_the_audit_compares_what_others_read_where_a_decoder_crashes(
     monkeypatch.setattr(audit_files, "signature_or_none", crashing.signature_or_none)
     (found,) = audit_files.audit_footage(dataset.table(), progress=False)
     assert "1 cannot be read" in found.sentence
+
+
+@pytest.fixture
+def killed(tmp_path: Path, clip: Callable[..., ClipRef]) -> VideoListSet:
+    """Clips whose process is killed never, once and the first two times."""
+    for name in ("kill0-a.mp4", "kill1-b.mp4", "kill2-c.mp4"):
+        clip(name, count=6, seed=ord(name[6]))
+    (tmp_path / "train.txt").write_text("kill0-a.mp4 0\nkill1-b.mp4 1\n")
+    (tmp_path / "test.txt").write_text("kill2-c.mp4 1\n")
+    lists = {"train": tmp_path / "train.txt", "test": tmp_path / "test.txt"}
+    return VideoListSet(ListEntry(name="mine", root=tmp_path / "videos", **lists))
+
+
+def test_verify_keeps_nothing_of_a_process_that_others_killed(
+    home: Path, killed: VideoListSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_module, "examine", crashing.examine_killed)
+    (found,) = verify(killed, progress=False).findings
+    assert found.key == "kill2-c.mp4"
+    assert "killed from outside (exit code -9), twice; this is not kept" in found.reason
+    assert set(pins("mine")) == {"kill0-a.mp4", "kill1-b.mp4"}
+    assert pins("mine")["kill1-b.mp4"].decoder == "decord", "one kill chooses no other decoder"
+    again = verify(killed, progress=False)
+    assert (again.decoded, again.findings) == (1, ())
+
+
+def test_the_clip_cache_keeps_nothing_of_a_process_that_others_killed(
+    home: Path, killed: VideoListSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_build, "decode", crashing.decode_killed)
+    clips = killed.table().clips()
+    cache = ClipCache.open(clips, "mine", 32, progress=False)
+    assert list(cache.errors) == ["kill2-c.mp4"]
+    assert "tries it again" in cache.errors["kill2-c.mp4"] and not cache.flaws
+    assert not ClipCache.open(clips, "mine", 32, progress=False).errors
