@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -33,10 +33,11 @@ def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
     return extended(loaded, dict.fromkeys(t.spec.method for t in last_plan(run) if t.entry == t.spec.method))
 
 
-def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
+def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder, accepted: Collection[str] = ()) -> None:
     """Writes plan.json: this plan, and what earlier runs of the same suite have done beside it.
 
-    Says how many finished trials leave the board because the suite plans them no more.
+    `accepted` are the data sets whose leaks the user accepts; what was accepted before stays so.  Says
+    how many finished trials leave the board because the suite plans them no more.
     """
     trials = [*agenda.trials, *earlier(loaded, agenda.trials, run)]
     kept = {trial.spec.id for trial in trials}
@@ -53,6 +54,7 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
         "absent": dict(agenda.absent),
         "classes": class_names(trials),
         "trials": [trial.model_dump(mode="json") for trial in trials],
+        **consent((trial.spec.data for trial in trials), {*accepted, *_accepted_before(run)}),
     }
     if found := audits(trials):
         plan["audit"] = found
@@ -60,6 +62,19 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
         if read_json(run.path / PLAN) == plan:  # its time tells whether the report is up to date
             return
     write_json(run.path / PLAN, plan)
+
+
+def consent(data: Iterable[str], accepted: Collection[str]) -> dict[str, list[str]]:
+    """The field of a plan with those of its data sets whose leaks somebody has accepted, if any."""
+    names = sorted(set(data) & set(accepted))
+    return {"accepted": names} if names else {}
+
+
+def _accepted_before(run: RunFolder) -> list[str]:
+    try:
+        return [str(name) for name in read_json(run.path / PLAN).get("accepted", ())]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []
 
 
 def class_names(trials: Sequence[PlannedTrial]) -> dict[str, list[str]]:

@@ -120,7 +120,8 @@ class Run:
 
     `banner`: what the run said of itself.  `absent`: data sets that were not on the machine, with the
     command that adds each.  `classes`: names of the classes of its data sets, as far as the plan has them.
-    `audit`: by data set, what boards on it must say of leaks and flaws.
+    `audit`: by data set, what boards on it must say of leaks and flaws.  `accepted`: the data sets
+    whose leaks somebody has accepted.
     """
 
     records: tuple[Record, ...]
@@ -128,6 +129,7 @@ class Run:
     absent: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     audit: Mapping[str, tuple[AuditFinding, ...]] = field(default_factory=dict)
+    accepted: frozenset[str] = frozenset()
 
     def class_names(self, data: str, number: int) -> tuple[str, ...]:
         """`number` names of classes, made up where the plan does not know them."""
@@ -170,13 +172,14 @@ def run_of(records: tuple[Record, ...], plan: Mapping[str, Any], where: str = PL
     """The records with what a plan says beside its trials."""
     banner = plan.get("banner") or ()
     lines = (banner,) if isinstance(banner, str) else tuple(str(line) for line in banner)
-    absent, classes = plan.get("absent"), plan.get("classes")
+    absent, classes, accepted = plan.get("absent"), plan.get("classes"), plan.get("accepted")
     return Run(
         records,
         lines,
         dict(sorted(absent.items())) if isinstance(absent, dict) else {},
         {name: tuple(map(str, c)) for name, c in classes.items()} if isinstance(classes, dict) else {},
         _audit(plan.get("audit"), where),
+        frozenset(map(str, accepted)) if isinstance(accepted, list) else frozenset(),
     )
 
 

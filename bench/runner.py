@@ -52,6 +52,8 @@ class Options:
     retry_failed: bool = False
     wait: bool = False
     mlflow: str | None = None
+    accepted: tuple[str, ...] = ()
+    """Data sets whose leaks the user accepts."""
 
 
 def run_suite(loaded: LoadedSuite, options: Options) -> int:
@@ -81,7 +83,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
             raise UserError(nothing_to_run(loaded, agenda))
         states = survey(agenda.trials, run)
         todo = to_do(agenda.trials, states, options)
-        write_plan(loaded, agenda, run)
+        write_plan(loaded, agenda, run, options.accepted)
         keep_splits((trial.spec for trial in agenda.trials), run.path)
         if stored is not None:
             stored.push_files()
