@@ -21,7 +21,7 @@ State = Literal["done", "stale", "failed", "missing"]
 
 @dataclass(frozen=True)
 class Held:
-    """A section that waits for `--yes`: its trials and the days they are estimated to take."""
+    """A section that waits for `--yes`: its trials, and the days they are estimated to take, if known."""
 
     name: str
     title: str
@@ -180,7 +180,8 @@ def _known_methods(section: Section, methods: Sequence[str]) -> list[str]:
 
 def _held(name: str, section: Section, planned: Sequence[PlannedTrial]) -> Held:
     count = len({trial.spec.id for trial in planned})
-    days = None if section.hours_per_trial is None else section.hours_per_trial * count / 24
+    unknown = section.hours_per_trial is None or any(trial.spec.limited for trial in planned)
+    days = None if unknown else (section.hours_per_trial or 0) * count / 24  # hours are those of all steps
     return Held(name, section.title, tuple(planned), days)
 
 

@@ -159,7 +159,7 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
     trials: list[PlannedTrial] = []
     places: set[tuple[str, str, str, int]] = set()
     for position, item in enumerate(plan["trials"]):
-        planned = _planned(item, f"{path}: trials.{position}")
+        planned = _planned(item, path, position)
         place = (planned.section, planned.cell, planned.entry, planned.seed)
         if place in places:
             raise UserError(f"{path}: trials.{position} plans '{planned.line}' a second time; plan again.")
@@ -190,7 +190,7 @@ def _audit(stored: Any, where: str) -> dict[str, tuple[AuditFinding, ...]]:
             for name, findings in (stored or {}).items()
         }
     except (TypeError, KeyError, AttributeError):
-        raise UserError(f"{where}: 'audit' is not understood; run the same command again.") from None
+        raise UserError(f"{where}: 'audit' is not understood; {_anew(where)}.") from None
 
 
 def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record, ...]:
@@ -224,19 +224,24 @@ def read_plan(path: Path) -> dict[str, Any]:
             "the folder of a run with --out."
         ) from None
     except ValueError as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); run the same command again.") from error
+        raise UserError(f"{path}: not readable as JSON ({error}); {_anew(path)}.") from error
     if not isinstance(plan, dict) or not isinstance(plan.get("trials"), list):
-        raise UserError(f"{path}: has no list 'trials'; run the same command again.")
+        raise UserError(f"{path}: has no list 'trials'; {_anew(path)}.")
     return plan
 
 
-def _planned(item: Any, place: str) -> PlannedTrial:
+def _planned(item: Any, where: Path, position: int) -> PlannedTrial:
     try:
         return PlannedTrial.model_validate(item)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{place}.{name}: {first['msg']}; run the same command again.") from error
+        raise UserError(f"{where}: trials.{position}.{name}: {first['msg']}; {_anew(where)}.") from error
+
+
+def _anew(plan: str | Path) -> str:
+    """How a plan is written once more; its folder has the name of the suite."""
+    return f"write it anew with: python -m bench run --suite {Path(plan).parent.name} (or the suite's file)"
 
 
 def _content(path: Path) -> bytes | None:

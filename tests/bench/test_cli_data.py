@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,10 @@ def test_published_lists_are_imported_and_audited(bench: Any, ucf: tuple[Path, P
     lists = published(tmp_path, videos)
     answer = bench("data", "splits", "import", lists, "--root", videos)
     assert answer.status == 0, answer.err
+    assert "1 audited: 0 leaks" in bench("data", "audit", lists).out
+    shutil.copytree(lists, tmp_path / "both/ucf_1")
+    shutil.copytree(lists, tmp_path / "both/ucf_2")
+    assert "2 audited: " in bench("data", "audit", tmp_path / "both").out  # not one more for all as a whole
     assert "ucf_1: 2 classes, 2 labeled, 2 test clips" in answer.out and "pins.json" in answer.out
     audited = bench("data", "audit", "ucf_1", "--quick")
     assert audited.status == 0, audited.out
