@@ -27,7 +27,8 @@ def plan_of(bench: Any) -> dict[str, Any]:
 
 
 def page_of(bench: Any) -> str:
-    return str((bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8"))
+    page = (bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8")
+    return str(page.replace("\\_", "_"))
 
 
 def test_an_export_and_its_trials_need_consent(leaky: Any) -> None:
