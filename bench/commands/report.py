@@ -41,7 +41,7 @@ def report(
             raise UserError(f"--format: there is no format '{name}'; known: {', '.join(FORMATS)}.")
     options.load_plugins(plugin)
     from bench import runner
-    from bench.plan_file import with_earlier_methods
+    from bench.plan_file import changed, with_earlier_methods
     from bench.render.report import write_report
     from bench.store import RunFolder
     from bench.stored_run import StoredRun
@@ -54,6 +54,8 @@ def report(
         stored.pull_plan()
         stored.pull()
     loaded = with_earlier_methods(loaded, run)
+    if results is None and (sentence := changed(loaded, run)):
+        print(sentence)
     folder = runner.report_folder(loaded, out, to, run)
     print(f"report: {write_report(loaded, run, folder, chosen, results)}")
     return 0

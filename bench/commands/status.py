@@ -52,6 +52,8 @@ def status(
         _stay(watcher, run.path.name)
         return 0
     _show(watcher.look(), run.path.name)
+    if sentence := _changed(suite, run):
+        print(sentence)
     return 0
 
 
@@ -79,6 +81,18 @@ def _folder(suite: str, out: Path) -> RunFolder:
             f"--suite {suite}, or name the folder of its runs with --out."
         )
     return RunFolder(out / name)
+
+
+def _changed(suite: str, run: RunFolder) -> str:
+    """Whether the suite is no longer the one whose trials these are; nothing where there is no file of it."""
+    from bench.plan_file import changed, with_earlier_methods
+    from bench.suite import load_suite
+
+    try:
+        loaded = load_suite(suite)
+    except UserError:
+        return ""
+    return changed(with_earlier_methods(loaded, run), run)
 
 
 def _show(seen: Snapshot, name: str) -> None:
