@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import exit_codes, index, plugins, presence
+from bench import exit_codes, index, plugins, presence, run_places
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
@@ -214,6 +214,7 @@ def execute(
         return Outcome()
     refuse_impossible(todo)
     prepare_data(todo)
+    run_places.remember(run.path.parent)
     write_json(run.path / ENVIRONMENT, run_environment(trials, sys.argv[1:]))
     for sentence in short_clips(todo):
         print(sentence)

@@ -141,7 +141,7 @@ def plan(
 
     from bench import runner
     from bench.agenda import extended, make_agenda, survey
-    from bench.forecast import forecast, forecast_lines, past_trials
+    from bench.forecast import forecast, forecast_lines, past_of_machine
     from bench.initial_weights import starting_from
     from bench.plan_file import refuse_other_schema
     from bench.schedule import available_cpus
@@ -172,7 +172,7 @@ def plan(
     wanted = runner.wanted_states(stale == options.Stale.redo, retry_failed)
     todo = [trial for trial in agenda.trials if states[trial.spec.id] in wanted]
     if todo:
-        past = past_trials(out)
+        past = past_of_machine(out)
         for line in forecast_lines(forecast(todo, past, available_cpus(), torch.cuda.device_count())):
             print(line)
     if export is not None:
