@@ -21,7 +21,7 @@ State = Literal["done", "stale", "failed", "missing"]
 
 @dataclass(frozen=True)
 class Held:
-    """A section that waits for `--yes`: its trials and the days they are estimated to take."""
+    """A section that waits for `--yes`: its trials, and the days they are estimated to take, if known."""
 
     name: str
     title: str
@@ -33,9 +33,9 @@ class Held:
 class Agenda:
     """Trials to run, what to tell about them, sections that wait, and data sets that are missing.
 
-    `present` are the real data sets that are here; `absent` maps one that is not to the command that adds it.
-    `unbound` are data sets whose bound is left out,
-    since not all of their labels are known.
+    `present` are the real data sets that are here, or those that were asked for; `absent` maps one that is
+    not here to the command that adds it.  `unbound` are data sets whose bound is left out, since not all of
+    their labels are known.
     """
 
     trials: tuple[PlannedTrial, ...]
@@ -89,7 +89,7 @@ def make_agenda(
         banner,
         tuple(held),
         {} if silent else _absent(loaded),
-        () if silent else _present(loaded),
+        _asked(loaded, (*trials, *(t for each in held for t in each.trials))) if silent else _present(loaded),
         tuple(unbound),
     )
 
@@ -180,7 +180,8 @@ def _known_methods(section: Section, methods: Sequence[str]) -> list[str]:
 
 def _held(name: str, section: Section, planned: Sequence[PlannedTrial]) -> Held:
     count = len({trial.spec.id for trial in planned})
-    days = None if section.hours_per_trial is None else section.hours_per_trial * count / 24
+    unknown = section.hours_per_trial is None or any(trial.spec.limited for trial in planned)
+    days = None if unknown else (section.hours_per_trial or 0) * count / 24  # hours are those of all steps
     return Held(name, section.title, tuple(planned), days)
 
 
@@ -204,6 +205,13 @@ def _absent(loaded: LoadedSuite) -> dict[str, str]:
 def _present(loaded: LoadedSuite) -> tuple[str, ...]:
     real = [section for section in loaded.suite.sections.values() if not section.embedded]
     return tuple(dict.fromkeys(name for each in real for name, here in presence(each).items() if here))
+
+
+def _asked(loaded: LoadedSuite, trials: Iterable[PlannedTrial]) -> tuple[str, ...]:
+    """The data sets of trials without the rendered ones, which embedded sections name."""
+    sections = loaded.suite.sections.values()
+    rendered = {task.data for section in sections if section.embedded for task in section.tasks}
+    return tuple(dict.fromkeys(t.spec.data for t in trials if t.spec.data not in rendered))
 
 
 def how_to_add(name: str) -> str:

@@ -38,7 +38,7 @@ def export_trials(
     with here.lock():
         if isinstance(run, StoredRun):
             run.pull_plan(merge=True)
-        write_plan(loaded, agenda, here)
+        write_plan(loaded, agenda, here, to.accepted)
         keep_splits((trial.spec for trial in agenda.trials), here.path)
         if isinstance(run, StoredRun):
             run.push_files()

@@ -94,7 +94,8 @@ class Board:
         references: shown, in no family.
         seeds: the seeds on which the ranked rows are compared.
         barred: how many finished trials were kept off, by reason.
-        findings: what an audit found of its data set: accepted leaks, flaws, notes.
+        findings: what an audit found of its data set: leaks, flaws, notes.
+        accepted: whether somebody has accepted its leaks, with --accept-leak.
     """
 
     section: str
@@ -111,6 +112,7 @@ class Board:
     families: Families | None
     barred: Mapping[str, int]
     findings: tuple[AuditFinding, ...] = ()
+    accepted: bool = False
 
     @property
     def cell(self) -> str:

@@ -40,11 +40,12 @@ class Order(Frozen):
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the results of exported trials go, and the plugin files that the trials need."""
+    """Where the results of exported trials go, the plugins they need, the sets whose leaks are accepted."""
 
     out: Path
     storage: str | None = None
     plugins: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
 
     @property
     def options(self) -> str:
@@ -53,6 +54,8 @@ class Destination:
         words += ["--storage", self.storage] if self.storage else []
         for file in self.plugins:
             words += ["--plugin", str(Path(file).absolute())]
+        for name in self.accepted:
+            words += ["--accept-leak", name]
         return shlex.join(words)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import run_places
 from bench.costs import seconds
 from bench.environment import processor
 from bench.index import Index, held_bytes
@@ -68,6 +69,11 @@ def past_trials(out: Path) -> list[Past]:
             except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
                 continue  # a damaged record teaches nothing
     return found
+
+
+def past_of_machine(out: Path) -> list[Past]:
+    """The finished trials in a folder of runs; where it has none, those in others that were used here."""
+    return past_trials(out) or [past for each in run_places.known(out)[1:] for past in past_trials(each)]
 
 
 def _names(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from bench import index, leaks, plugins
 from bench.agenda import Agenda, extended
 from bench.plan import PlannedTrial, trial_spec
 from bench.schema import check_schema
+from bench.spec import TrialSpec
 from bench.store import PLAN, RunFolder, read_json, write_json
 from bench.suite import LoadedSuite
 from datasets.errors import UserError
@@ -33,16 +34,14 @@ def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
     return extended(loaded, dict.fromkeys(t.spec.method for t in last_plan(run) if t.entry == t.spec.method))
 
 
-def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
+def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder, accepted: Collection[str] = ()) -> None:
     """Writes plan.json: this plan, and what earlier runs of the same suite have done beside it.
 
-    Says how many finished trials leave the board because the suite plans them no more.
+    `accepted` are the data sets whose leaks the user accepts; what was accepted before stays so.  Says
+    how many finished trials leave the board because the suite plans them no more.
     """
     trials = [*agenda.trials, *earlier(loaded, agenda.trials, run)]
-    kept = {trial.spec.id for trial in trials}
-    others = [trial for trial in last_plan(run) if trial.spec.id not in kept]
-    left = len(index.finished(run, (trial.spec.id for trial in others if not _still(loaded, trial))))
-    if left:
+    if left := _left(loaded, run, {trial.spec.id for trial in trials}):
         print(
             f"suite '{loaded.suite.name}' has changed since its last run here: {left} finished trials are "
             f"no longer of it and leave the board; their records stay in {run.path / 'trials'}"
@@ -53,6 +52,7 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
         "absent": dict(agenda.absent),
         "classes": class_names(trials),
         "trials": [trial.model_dump(mode="json") for trial in trials],
+        **consent((trial.spec.data for trial in trials), {*accepted, *_accepted_before(run)}),
     }
     if found := audits(trials):
         plan["audit"] = found
@@ -60,6 +60,55 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder) -> None:
         if read_json(run.path / PLAN) == plan:  # its time tells whether the report is up to date
             return
     write_json(run.path / PLAN, plan)
+
+
+def changed(loaded: LoadedSuite, run: RunFolder) -> str:
+    """A sentence where the plan here has finished trials that the suite plans otherwise by now; else empty.
+
+    Silent on what the suite's file does not decide: data that are not here, `--init`, `--decoder`, searches.
+    """
+    trials = [trial for trial in last_plan(run) if _replanned(loaded, trial)]
+    if not (left := len(index.finished(run, (trial.spec.id for trial in trials)))):
+        return ""
+    return (
+        f"suite '{loaded.suite.name}' has changed since its last run here: {left} finished trials shown are "
+        "no longer of it; they leave the board with its next run"
+    )
+
+
+def _replanned(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
+    spec = trial.spec
+    if spec.limited or spec.scored_on != "test" or spec.data not in plugins.dataset_names():
+        return False
+    try:
+        again = _again(loaded, trial)
+    except (UserError, OSError):  # its lists are not here
+        return False
+    if again is None:
+        return True
+    net = again.backbone.model_copy(update={"weights": spec.backbone.weights})
+    protocol = again.protocol.model_copy(update={"decoder": spec.protocol.decoder})
+    ours = {"backbone": net, "protocol": protocol, "split_hash": spec.split_hash}
+    return again.model_copy(update=ours) != spec
+
+
+def _left(loaded: LoadedSuite, run: RunFolder, kept: Collection[str]) -> int:
+    """How many finished trials of the plan here, beside those kept, the suite plans no more."""
+    others = [trial for trial in last_plan(run) if trial.spec.id not in kept]
+    return len(index.finished(run, (trial.spec.id for trial in others if not _still(loaded, trial))))
+
+
+def consent(data: Iterable[str], accepted: Collection[str]) -> dict[str, list[str]]:
+    """The field of a plan with those of its data sets whose leaks somebody has accepted, if any."""
+    names = sorted(set(data) & set(accepted))
+    return {"accepted": names} if names else {}
+
+
+def _accepted_before(run: RunFolder) -> list[str]:
+    try:
+        return [str(name) for name in read_json(run.path / PLAN).get("accepted", ())]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []
 
 
 def class_names(trials: Sequence[PlannedTrial]) -> dict[str, list[str]]:
@@ -112,26 +161,31 @@ def _plan_of(path: Path, marks: tuple[int, ...]) -> tuple[PlannedTrial, ...]:
 
 
 def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
-    section = loaded.suite.sections.get(trial.section)
-    entry = next((e for e in section.entries if e.label == trial.entry), None) if section else None
-    if section is None or entry is None or trial.spec.data not in plugins.dataset_names():
+    if trial.spec.data not in plugins.dataset_names():
         return False
-    data, labels = trial.cell.split("@")
-    tuned = loaded.tuned_entry(entry.label)
     try:
-        again = trial_spec(
-            section,
-            entry,
-            tuned,
-            data,
-            labels,
-            trial.seed,
-            trial.spec.device,
-            allow_empty_classes=trial.spec.allow_empty_classes,
-        )
+        return _again(loaded, trial) == trial.spec
     except (UserError, OSError):  # its lists have vanished, or the method no longer takes these settings
         return False
-    return again == trial.spec
+
+
+def _again(loaded: LoadedSuite, trial: PlannedTrial) -> TrialSpec | None:
+    """The specification that the suite gives this trial now; None where it has no such entry."""
+    section = loaded.suite.sections.get(trial.section)
+    entry = next((e for e in section.entries if e.label == trial.entry), None) if section else None
+    if section is None or entry is None:
+        return None
+    data, labels = trial.cell.split("@")
+    return trial_spec(
+        section,
+        entry,
+        loaded.tuned_entry(entry.label),
+        data,
+        labels,
+        trial.seed,
+        trial.spec.device,
+        allow_empty_classes=trial.spec.allow_empty_classes,
+    )
 
 
 def beside(loaded: LoadedSuite, trials: Sequence[PlannedTrial]) -> set[str]:

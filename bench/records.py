@@ -120,7 +120,8 @@ class Run:
 
     `banner`: what the run said of itself.  `absent`: data sets that were not on the machine, with the
     command that adds each.  `classes`: names of the classes of its data sets, as far as the plan has them.
-    `audit`: by data set, what boards on it must say of leaks and flaws.
+    `audit`: by data set, what boards on it must say of leaks and flaws.  `accepted`: the data sets
+    whose leaks somebody has accepted.
     """
 
     records: tuple[Record, ...]
@@ -128,6 +129,7 @@ class Run:
     absent: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     audit: Mapping[str, tuple[AuditFinding, ...]] = field(default_factory=dict)
+    accepted: frozenset[str] = frozenset()
 
     def class_names(self, data: str, number: int) -> tuple[str, ...]:
         """`number` names of classes, made up where the plan does not know them."""
@@ -157,7 +159,7 @@ def load_run(run: RunFolder, suite: str | None = None) -> Run:
     trials: list[PlannedTrial] = []
     places: set[tuple[str, str, str, int]] = set()
     for position, item in enumerate(plan["trials"]):
-        planned = _planned(item, f"{path}: trials.{position}")
+        planned = _planned(item, path, position)
         place = (planned.section, planned.cell, planned.entry, planned.seed)
         if place in places:
             raise UserError(f"{path}: trials.{position} plans '{planned.line}' a second time; plan again.")
@@ -170,13 +172,14 @@ def run_of(records: tuple[Record, ...], plan: Mapping[str, Any], where: str = PL
     """The records with what a plan says beside its trials."""
     banner = plan.get("banner") or ()
     lines = (banner,) if isinstance(banner, str) else tuple(str(line) for line in banner)
-    absent, classes = plan.get("absent"), plan.get("classes")
+    absent, classes, accepted = plan.get("absent"), plan.get("classes"), plan.get("accepted")
     return Run(
         records,
         lines,
         dict(sorted(absent.items())) if isinstance(absent, dict) else {},
         {name: tuple(map(str, c)) for name, c in classes.items()} if isinstance(classes, dict) else {},
         _audit(plan.get("audit"), where),
+        frozenset(map(str, accepted)) if isinstance(accepted, list) else frozenset(),
     )
 
 
@@ -187,7 +190,7 @@ def _audit(stored: Any, where: str) -> dict[str, tuple[AuditFinding, ...]]:
             for name, findings in (stored or {}).items()
         }
     except (TypeError, KeyError, AttributeError):
-        raise UserError(f"{where}: 'audit' is not understood; run the same command again.") from None
+        raise UserError(f"{where}: 'audit' is not understood; {_anew(where)}.") from None
 
 
 def read_records(trials: Sequence[PlannedTrial], run: RunFolder) -> tuple[Record, ...]:
@@ -221,19 +224,24 @@ def read_plan(path: Path) -> dict[str, Any]:
             "the folder of a run with --out."
         ) from None
     except ValueError as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); run the same command again.") from error
+        raise UserError(f"{path}: not readable as JSON ({error}); {_anew(path)}.") from error
     if not isinstance(plan, dict) or not isinstance(plan.get("trials"), list):
-        raise UserError(f"{path}: has no list 'trials'; run the same command again.")
+        raise UserError(f"{path}: has no list 'trials'; {_anew(path)}.")
     return plan
 
 
-def _planned(item: Any, place: str) -> PlannedTrial:
+def _planned(item: Any, where: Path, position: int) -> PlannedTrial:
     try:
         return PlannedTrial.model_validate(item)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{place}.{name}: {first['msg']}; run the same command again.") from error
+        raise UserError(f"{where}: trials.{position}.{name}: {first['msg']}; {_anew(where)}.") from error
+
+
+def _anew(plan: str | Path) -> str:
+    """How a plan is written once more; its folder has the name of the suite."""
+    return f"write it anew with: python -m bench run --suite {Path(plan).parent.name} (or the suite's file)"
 
 
 def _content(path: Path) -> bytes | None:

@@ -140,7 +140,7 @@ def load_results(path: Path, run: RunFolder) -> Run:
     for row, record in zip(rows, records, strict=True):
         _check_against(row, record, path)
     notes = run.path / PLAN
-    return run_of(records, read_plan(notes) if notes.is_file() else {})
+    return run_of(records, read_plan(notes) if notes.is_file() else {}, str(notes))
 
 
 def _planned(row: ResultRow, path: Path, run: RunFolder) -> PlannedTrial:

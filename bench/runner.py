@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import exit_codes, index, plugins, presence, unreadable
+from bench import exit_codes, index, plugins, presence, run_places, unreadable
 from bench.agenda import Agenda, State, extended, make_agenda, survey
 from bench.environment import run_environment
 from bench.failure_table import failure_lines
@@ -50,6 +50,8 @@ class Options:
     retry_failed: bool = False
     wait: bool = False
     mlflow: str | None = None
+    accepted: tuple[str, ...] = ()
+    """Data sets whose leaks the user accepts."""
 
 
 def run_suite(loaded: LoadedSuite, options: Options) -> int:
@@ -79,7 +81,7 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
             raise UserError(nothing_to_run(loaded, agenda))
         states = survey(agenda.trials, run)
         todo = to_do(agenda.trials, states, options)
-        write_plan(loaded, agenda, run)
+        write_plan(loaded, agenda, run, options.accepted)
         keep_splits((trial.spec for trial in agenda.trials), run.path)
         if stored is not None:
             stored.push_files()
@@ -211,6 +213,7 @@ def execute(
         return Outcome()
     refuse_impossible(todo)
     unread = prepare_data(todo)
+    run_places.remember(run.path.parent)
     write_json(run.path / ENVIRONMENT, run_environment(trials, sys.argv[1:]))
     for sentence in (*unread, *short_clips(todo)):
         print(sentence)

@@ -34,6 +34,11 @@ CURES = (
         ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT_MATCH", "INVALID_SIGNATURE", "HTTP 403"),
         "give this machine credentials that may read and write there",
     ),
+    (
+        ("libjvm", "libhdfs"),
+        "hdfs:// needs Java (JAVA_HOME) and Hadoop with libhdfs (HADOOP_HOME, CLASSPATH): install them "
+        "here and on every machine that runs trials",
+    ),
     (("NETWORK_CONNECTION", "curlCode", "resolve host"), "see whether it runs and is reachable from here"),
 )
 USUAL_CURE = "mend it, then give the same command again"

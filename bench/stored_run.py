@@ -110,7 +110,10 @@ class StoredRun:
         here = self._local_plan()
         if merge and here is not None:
             more = [trial for trial in here["trials"] if trial not in stored["trials"]]
+            accepted = {*stored.get("accepted", ()), *here.get("accepted", ())}
             stored = {**stored, "trials": [*stored["trials"], *more]}
+            if accepted:
+                stored["accepted"] = sorted(accepted)
         if stored != here:
             store.write_json(self.run.path / PLAN, stored)
         for entry in self.storage.listed(f"{self.name}/{SPLITS}"):

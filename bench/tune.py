@@ -17,8 +17,10 @@ from bench import exit_codes, plugins
 from bench.agenda import extended, survey
 from bench.entry_checks import check_entries
 from bench.failure_table import failure_lines
+from bench.leaks import refuse_leaks
 from bench.mlflow_runs import MlflowRuns, closing
 from bench.plan import PlannedTrial, limited, trial_spec
+from bench.plan_file import consent
 from bench.runner import Options, execute, left_over, status_of, to_do
 from bench.schedule import draw_configurations
 from bench.store import PLAN, RunFolder, disk_errors, make_folder, write_json
@@ -86,7 +88,12 @@ def tune_suite(
             for candidate in entry_candidates(name, section, tuning, entry, effort)
         ]
         trials = [trial for candidate in candidates for trial in candidate.trials]
-        plan = {"suite": loaded.suite.name, "trials": [trial.model_dump(mode="json") for trial in trials]}
+        refuse_leaks((trial.spec.data for trial in trials), options.accepted)
+        plan = {
+            "suite": loaded.suite.name,
+            "trials": [trial.model_dump(mode="json") for trial in trials],
+            **consent((trial.spec.data for trial in trials), options.accepted),
+        }
         write_json(run.path / PLAN, plan)
         todo = to_do(trials, survey(trials, run), options)
         outcome = execute(trials, todo, run, options.settings, told)

@@ -7,12 +7,16 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from datasets.audit import AuditFinding
 from datasets.errors import UserError
 from datasets.home import data_home
 from datasets.splits import split_hash
 from datasets.types import ClipTable
+
+State = Literal["none", "old", "now"]
+"""`old`: what was looked at were other lists than those of now."""
 
 
 def save(table: ClipTable, findings: Sequence[AuditFinding]) -> Path:
@@ -46,6 +50,17 @@ def load(table: ClipTable) -> tuple[AuditFinding, ...]:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def state(table: ClipTable) -> State:
+    """Whether there was an audit, and of the lists as they are now."""
+    path = _file(table.name)
+    if not path.is_file():
+        return "none"
+    try:
+        return "now" if json.loads(path.read_text(encoding="utf-8"))["table"] == _hash(table) else "old"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "none"
 
 
 def _file(name: str) -> Path:

@@ -2,7 +2,8 @@
 
 Per class and split there is a file `<class>_test_split<n>.txt` with lines `<file>.avi <flag> `: flag 1 is
 training, 2 test, 0 neither.  The lines end in a space, file names hold `! ( ) ; & #`, and a class is
-exactly what stands before `_test_split`: `climb` is not `climb_stairs`.
+exactly what stands before `_test_split`: `climb` is not `climb_stairs`.  A file is named after its film and
+then its class; the film alone is the source, since one film gives clips of several classes.
 """
 
 from __future__ import annotations
@@ -58,4 +59,5 @@ def _clips(path: Path, name: str, label: int, files: Folder) -> Iterator[tuple[s
         if not file or flag not in {UNUSED, TRAIN, TEST}:
             raise UserError(f"{where}: expected '<file> <flag>' with a flag of 0, 1 or 2, found '{row}'.")
         key = f"{name}/{file.strip()}"
-        yield where, flag, ClipRef(key, files.find(key), label, source_of(key))
+        film = source_of(key).removesuffix(f"_{name}")
+        yield where, flag, ClipRef(key, files.find(key), label, film)

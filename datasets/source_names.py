@@ -12,7 +12,8 @@ _PATTERNS = (
     re.compile(r"(?P<source>.+)_E_\d{6}_\d{6}(?:_A_\d{4}_\d{4})?"),
     # UCF101: v_<class>_g<source>_c<clip>.  Groups are numbered within a class.
     re.compile(r"(?P<source>v_\w+_g\d+)_c\d+", re.IGNORECASE),
-    # HMDB51: <video>_<class>_<body part>_<camera>_np<people>_<side>_<quality>_<clip>.
+    # HMDB51: <video>_<class>_<body part>_<camera>_np<people>_<side>_<quality>_<clip>.  Where the class begins
+    # is not in the name, so it stays in; the reader of the set knows the class and takes it off.
     re.compile(r"(?P<source>.+)_[fuhl]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:bad|med|goo)_\d+"),
     # Kinetics: <YouTube id>_<start>_<end> in seconds.
     re.compile(r"(?P<source>.{11})_\d{6}_\d{6}"),

@@ -173,6 +173,10 @@ Init = Annotated[
 KeepWeights = Annotated[
     bool, typer.Option("--keep-weights", help="Keep each evaluated model, for `bench features`.")
 ]
+AcceptLeak = Annotated[
+    list[str] | None,
+    typer.Option("--accept-leak", help="Use this data set though its test is in training; repeatable."),
+]
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Try the trials again that failed in an earlier run.")
 ]

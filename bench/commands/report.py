@@ -42,7 +42,7 @@ def report(
             raise UserError(f"--format: there is no format '{name}'; known: {', '.join(FORMATS)}.")
     options.load_plugins(plugin)
     from bench import runner
-    from bench.plan_file import with_earlier_methods
+    from bench.plan_file import changed, with_earlier_methods
     from bench.render.report import write_report
     from bench.stored_run import StoredRun
     from bench.suite import load_suite
@@ -56,6 +56,8 @@ def report(
     if results is None:
         options.check_ran(out, loaded.suite.name, limited)
     loaded = with_earlier_methods(loaded, run)
+    if results is None and (sentence := changed(loaded, run)):
+        print(sentence)
     folder = runner.report_folder(loaded, out, to, run)
     print(f"report: {write_report(loaded, run, folder, chosen, results)}")
     return 0

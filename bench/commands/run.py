@@ -44,12 +44,7 @@ def run(
     ] = False,
     stale: options.StaleTrials = None,
     retry_failed: options.RetryFailed = False,
-    accept_leak: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--accept-leak", help="Run on this data set though its test is in training; repeatable."
-        ),
-    ] = None,
+    accept_leak: options.AcceptLeak = None,
 ) -> int:
     """Run what is not done yet of a suite, and render its leaderboard.
 
@@ -96,6 +91,7 @@ def run(
             retry_failed=retry_failed,
             wait=wait,
             mlflow=mlflow,
+            accepted=tuple(accept_leak or ()),
         ),
     )
 
@@ -128,6 +124,7 @@ def plan(
             metavar="DIR",
         ),
     ] = None,
+    accept_leak: options.AcceptLeak = None,
 ) -> int:
     """Show what a run would do: every trial, whether it is done, stale, failed or missing, and what it costs.
 
@@ -144,7 +141,7 @@ def plan(
 
     from bench import runner
     from bench.agenda import extended, make_agenda, survey
-    from bench.forecast import forecast, forecast_lines, past_trials
+    from bench.forecast import forecast, forecast_lines, past_of_machine
     from bench.initial_weights import starting_from
     from bench.plan_file import refuse_other_schema
     from bench.schedule import available_cpus
@@ -175,13 +172,17 @@ def plan(
     wanted = runner.wanted_states(stale == options.Stale.redo, retry_failed)
     todo = [trial for trial in agenda.trials if states[trial.spec.id] in wanted]
     if todo:
-        past = past_trials(out)
+        past = past_of_machine(out)
         for line in forecast_lines(forecast(todo, past, available_cpus(), torch.cuda.device_count())):
             print(line)
     if export is not None:
         from bench.array_job import export_trials
         from bench.export import Destination
+        from bench.leaks import refuse_leaks
 
-        to = Destination(out, None if stored is None else stored.storage.uri, tuple(plugin or ()))
+        accepted = tuple(accept_leak or ())
+        refuse_leaks((trial.spec.data for trial in agenda.trials), accepted)
+        uri = None if stored is None else stored.storage.uri
+        to = Destination(out, uri, tuple(plugin or ()), accepted)
         export_trials(loaded, agenda, todo, stored or folder, to, export)
     return 0

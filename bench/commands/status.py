@@ -53,6 +53,8 @@ def status(
         _stay(watcher, run.path.name)
         return 0
     _show(watcher.look(), run.path.name)
+    if sentence := _changed(suite, run):
+        print(sentence)
     return 0
 
 
@@ -82,6 +84,18 @@ def _folder(suite: str, out: Path, limited: bool) -> RunFolder:
             f"--suite {suite}, or name the folder of its runs with --out."
         )
     return run
+
+
+def _changed(suite: str, run: RunFolder) -> str:
+    """Whether the suite is no longer the one whose trials these are; nothing where there is no file of it."""
+    from bench.plan_file import changed, with_earlier_methods
+    from bench.suite import load_suite
+
+    try:
+        loaded = load_suite(suite)
+    except UserError:
+        return ""
+    return changed(with_earlier_methods(loaded, run), run)
 
 
 def _show(seen: Snapshot, name: str) -> None:

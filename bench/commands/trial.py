@@ -35,6 +35,7 @@ def trial(
     trial_timeout: options.TrialTimeout = None,
     checkpoint_seconds: options.CheckpointSeconds = None,
     wait: options.Wait = False,
+    accept_leak: options.AcceptLeak = None,
 ) -> int:
     """Run one trial here: no Ray, and no video decoder when the clips are cached.
 
@@ -50,6 +51,7 @@ def trial(
     from bench.export import SINGLE, read_order
     from bench.failures import INFRASTRUCTURE
     from bench.initial_weights import net_from
+    from bench.leaks import refuse_leaks
     from bench.preemption import Preempted
     from bench.preflight import refuse
     from bench.progress import result_line
@@ -64,6 +66,7 @@ def trial(
     found = planned.model_copy(update={"backbone": net_from(planned.backbone, init)})
     run = order.run if found == planned else SINGLE  # with other weights it is no trial of that run
     refuse(found, str(spec))
+    refuse_leaks([found.data], accept_leak or ())
     check_split(found, spec)
     folder = RunFolder(out / run).trial(found.id)
     manner = Manner(

@@ -37,6 +37,7 @@ def tune(
     plugin: options.Plugins = None,
     stale: options.StaleTrials = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
+    accept_leak: options.AcceptLeak = None,
 ) -> int:
     """Search settings with the same effort for every entry, on validation clips and seeds of their own.
 
@@ -78,5 +79,6 @@ def tune(
             retry_failed=retry_failed,
             wait=wait,
             mlflow=mlflow,
+            accepted=tuple(accept_leak or ()),
         ),
     )

@@ -103,7 +103,10 @@ class _Report:
     def __init__(self, loaded: LoadedSuite, run: Run) -> None:
         self._loaded, self._run = loaded, run
         boards = all_boards(run.records, loaded.suite)
-        self._boards = tuple(replace(board, findings=run.audit.get(board.data, ())) for board in boards)
+        self._boards = tuple(
+            replace(board, findings=run.audit.get(board.data, ()), accepted=board.data in run.accepted)
+            for board in boards
+        )
 
     def text(self, name: str) -> str:
         """The content of the file of a format."""

@@ -19,7 +19,11 @@ def reservations(board: Board) -> list[str]:
             "seeds, so it says nothing about other draws and is never put into one table with boards that "
             "draw anew."
         )
-    said += [_FOUND[each.severity].format(data=board.data, sentence=each.sentence) for each in board.findings]
+    consent = "accepted for this run" if board.accepted else "which nobody is known to have accepted"
+    said += [
+        _FOUND[each.severity].format(data=board.data, sentence=each.sentence, consent=consent)
+        for each in board.findings
+    ]
     if board.measure == "top1" and board.balanced and board.scored is not None:
         clips = int((board.scored.labels == board.scored.labels[0]).sum())
         said.append(f"Every class has {count(clips, 'test clip')}, so mean per-class accuracy is top-1 here.")
@@ -42,7 +46,7 @@ def reservations(board: Board) -> list[str]:
 
 
 _FOUND = {
-    "leak": "Leak in {data}, accepted for this run: {sentence}. What was seen in training is recalled, not "
+    "leak": "Leak in {data}, {consent}: {sentence}. What was seen in training is recalled, not "
     "recognized, so scores and differences of this board may be too high.",
     "flaw": "Flaw of {data}: {sentence}.",
     "note": "Note on {data}: {sentence}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,10 @@ def test_published_lists_are_imported_and_audited(bench: Any, ucf: tuple[Path, P
     lists = published(tmp_path, videos)
     answer = bench("data", "splits", "import", lists, "--root", videos)
     assert answer.status == 0, answer.err
+    assert "1 audited: 0 leaks" in bench("data", "audit", lists).out
+    shutil.copytree(lists, tmp_path / "both/ucf_1")
+    shutil.copytree(lists, tmp_path / "both/ucf_2")
+    assert "2 audited: " in bench("data", "audit", tmp_path / "both").out  # not one more for all as a whole
     assert "ucf_1: 2 classes, 2 labeled, 2 test clips" in answer.out and "pins.json" in answer.out
     audited = bench("data", "audit", "ucf_1", "--quick")
     assert audited.status == 0, audited.out
@@ -163,6 +168,26 @@ def test_every_format_has_a_line_and_a_reader(bench: Any) -> None:
     ):
         assert f"\n{form} " in "\n" + answer.out
     assert readers.problems() == ()
+
+
+def test_what_was_looked_at_before_the_lists_changed_is_to_be_looked_at_again(
+    bench: Any, ucf: tuple[Path, Path]
+) -> None:
+    videos, notes = ucf
+    bench("data", "add", "ucf101", "--videos", videos, "--annotations", notes)
+    what = ("plan", "--suite", bench.suite(), "--data", "ucf101", "--seeds", "0")
+    commands = {name: f"python -m bench data {name} ucf101" for name in ("verify", "audit")}
+    assert f"test clips; not yet done: {commands['verify']}, {commands['audit']}\n" in bench(*what).out
+    for name in commands:
+        assert bench("data", name, "ucf101", "--workers", "1").status == 0
+    assert "2 training, 2 test clips\n" in bench(*what).out
+    other = "Archery/v_Archery_g09_c01.avi"
+    (videos / "Archery/v_Archery_g08_c01.avi").rename(videos / other)
+    (notes / "trainlist01.txt").write_text(f"ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1\n{other} 2\n")
+    places.opened.cache_clear()
+    said = bench(*what).out
+    assert f"audited before its lists changed: audit again with {commands['audit']}" in said
+    assert f"verified before its lists changed: verify again with {commands['verify']}" in said
 
 
 def test_a_run_on_leaked_data_needs_consent(bench: Any, ucf: tuple[Path, Path]) -> None:

@@ -364,6 +364,14 @@ def test_a_suite_that_changed_says_what_leaves_the_board(bench: Any) -> None:
     def retune(content: dict[str, Any]) -> None:
         content["sections"]["embedded"]["entries"][1]["config"] = {"threshold": 0.7}
 
+    for command in ("report", "status"):
+        assert "has changed since" not in bench(command, "--suite", bench.folder / "tiny.yaml").out
+    changed = bench.suite(retune)
+    for command in ("report", "status"):
+        said = bench(command, "--suite", changed).out
+        assert (
+            "suite 'tiny' has changed since its last run here: 1 finished trials shown are no longer" in said
+        )
     out = bench("run", "--suite", bench.suite(retune), "--seeds", "0").out
     assert "suite 'tiny' has changed since its last run here: 1 finished trials" in out
     assert "has changed since" not in bench("run", "--suite", bench.suite(retune), "--seeds", "0").out

@@ -10,9 +10,9 @@ import pytest
 from test_failures import PLANNED, SPEC
 
 from bench import forecast as forecasts
-from bench import index
+from bench import index, run_places
 from bench.environment import processor
-from bench.forecast import Past, forecast, forecast_lines, longest_first, past_trials
+from bench.forecast import Past, forecast, forecast_lines, longest_first, past_of_machine, past_trials
 from bench.plan import PlannedTrial
 from bench.store import DONE, PREDICTIONS, RunFolder, read_json, write_json
 
@@ -86,6 +86,31 @@ def test_what_the_index_knows_is_not_read_again(tmp_path: Path, monkeypatch: pyt
     again = past_trials(tmp_path)
     assert again[0] == read[0]
     assert (again[1].per_step, reads) == (7.5, ["b"])
+
+
+def test_a_new_folder_of_runs_learns_from_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEFAR_BENCH_HOME", str(tmp_path / "home"))
+    record = {
+        "spec": SPEC.model_dump(mode="json"),
+        "train_seconds": 3.0,
+        "prepare_seconds": 0.5,
+        "environment": {"processor": processor()},
+    }
+    write_json(tmp_path / "old/suite/trials/a/done.json", record)
+    new = tmp_path / "new"
+    assert past_of_machine(new) == []
+    for number in range(run_places.MOST):
+        run_places.remember(tmp_path / f"gone{number}")
+    run_places.remember(tmp_path / "old")
+    run_places.remember(tmp_path / "old")
+    assert [past.method for past in past_of_machine(new)] == ["supervised"]
+    assert run_places.known(new) == [new, tmp_path / "old"]
+    places = read_json(tmp_path / "home/run_places.json")
+    assert len(places) == run_places.MOST and places.count(str(tmp_path / "old")) == 1
+    (tmp_path / "home/run_places.json").write_text("{", encoding="utf-8")
+    assert past_of_machine(new) == []
 
 
 def test_what_is_no_run_folder_teaches_nothing(tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ def test_without_a_gpu_real_data_wait_and_the_embedded_section_says_why(tmp_path
     (held,) = agenda.held
     assert (held.name, len(held.trials)) == ("paper", 8)
     assert held.days == pytest.approx(8 * 12 / 24)
+    (short,) = make_agenda(_suite(tmp_path), Choice(limit_steps=1), device="cpu").held
+    assert short.days is None  # the hours are those of all steps
     assert _sections(make_agenda(_suite(tmp_path), Choice(), device="cpu", yes=True)) == ["paper", "embedded"]
 
 

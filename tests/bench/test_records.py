@@ -52,7 +52,15 @@ def test_no_plan(tmp_path):
 @pytest.mark.parametrize(("text", "message"), [("{", "not readable as JSON"), ("{}", "no list 'trials'")])
 def test_damaged_plan(run, text, message):
     (run.path / "plan.json").write_text(text)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as told:
+        load_run(run)
+    assert f"python -m bench run --suite {run.path.name}" in str(told.value)
+
+
+def test_findings_of_a_plan_that_make_no_sense(run):
+    plan = json.loads((run.path / "plan.json").read_text())
+    write_json(run.path / "plan.json", {**plan, "audit": {"gymlike": [1]}})
+    with pytest.raises(UserError, match=rf"'audit' is not understood.*bench run --suite {run.path.name}"):
         load_run(run)
 
 
@@ -63,7 +71,7 @@ def test_a_malformed_or_repeated_trial_is_named(run):
         load_run(run)
     del plan["trials"][1]["spec"]["data"]
     write_json(run.path / "plan.json", plan)
-    with pytest.raises(UserError, match=r"trials\.1\.spec\.data"):
+    with pytest.raises(UserError, match=r"trials\.1\.spec\.data.*bench run --suite"):
         load_run(run)
 
 

@@ -265,3 +265,15 @@ def test_a_store_that_says_nothing_is_left_after_a_while(monkeypatch: pytest.Mon
     monkeypatch.setattr("bench.storage_uri.fs", SimpleNamespace(FileSystem=silent))
     with pytest.raises(StorageError, match="no answer within"):
         open_storage("s3://a-silent-box/x")
+
+
+@pytest.mark.parametrize("message", ["Unable to load libjvm: no such file", "Unable to load libhdfs"])
+def test_what_hdfs_needs_is_named_where_it_is_missing(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def from_uri(uri: str) -> None:
+        raise OSError(message)
+
+    monkeypatch.setattr(
+        "bench.storage_uri.fs", SimpleNamespace(FileSystem=SimpleNamespace(from_uri=from_uri))
+    )
+    with pytest.raises(StorageError, match=r"hdfs:// needs Java \(JAVA_HOME\) and Hadoop with libhdfs"):
+        open_storage(f"hdfs://names/{len(message)}")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from datasets.annotated import AnnotatedSet, Place
+from datasets.audit import audit_table
 from datasets.diving48 import Diving48
 from datasets.errors import UserError
 from datasets.finediving import FineDiving
@@ -273,9 +274,21 @@ def test_hmdb_flags_classes_and_odd_names(tmp_path: Path) -> None:
         "climb/a!_(x);_climb_f_cm_np1_fr_med_0.avi": "climb",
         "climb_stairs/c_climb_stairs_f_cm_np1_fr_med_0.avi": "climb_stairs",
     }
-    assert table.test[0].group == "b_climb"
+    assert [clip.group for clip in table.train] == ["a!_(x);", "c"]
     other = opened(tmp_path, HMDB51, "hmdb51_split2", HMDB).table()
     assert [clip.key for clip in other.train] == ["climb/b_climb_f_cm_np10_fr_med_0.avi"]
+
+
+def test_a_film_of_several_classes_is_one_source_of_hmdb(tmp_path: Path) -> None:
+    files = {
+        "climb_test_split1.txt": "b_climb_f_cm_np1_fr_med_0.avi 1 \n",
+        "climb_stairs_test_split1.txt": "b_climb_stairs_f_nm_np1_ba_bad_3.avi 2 \n"
+        "c_climb_stairs_f_nm_np1_ba_bad_3.avi 2 \n",
+    }
+    table = opened(tmp_path, HMDB51, "hmdb51", files).table()
+    assert [clip.group for clip in table.test] == ["b", "c"]
+    (shared,) = [each for each in audit_table(table) if each.check == "shared sources"]
+    assert shared.sentence.startswith("1 of 2 test clips come from a source video of training clips")
 
 
 def test_a_flag_that_hmdb_does_not_have_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from datasets.annotated import AnnotatedSet, Place
+from datasets.audit import audit_table
 from datasets.audit_lists import audit_lists, compare_official, read_published
 from datasets.errors import UserError
 from datasets.finegym import FineGym
@@ -67,6 +68,12 @@ def test_hmdb51_and_the_clips_that_published_lists_add() -> None:
         each.check: each.count for each in compare_official(read_published(SPLITS / "list_hmdb_40"), official)
     }
     assert found["not official"] == 1_666
+
+
+def test_films_of_hmdb51_that_training_and_test_share() -> None:
+    tables = [table(HMDB51, f"hmdb51_split{split}", "hmdb51_splits") for split in (1, 2, 3)]
+    found = [each for clips in tables for each in audit_table(clips) if each.check == "shared sources"]
+    assert [each.count for each in found] == [457, 527, 529]
 
 
 def test_kinetics_subsets() -> None:
