@@ -10,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -289,11 +291,22 @@ def test_half_a_gpu_reaches_ray_under_its_own_names() -> None:
 
 
 class _SlowRay:
+    """Starts after some attempts; its node would start two servers."""
+
     def __init__(self, slow: int, says: str = "The current node timed out during startup. Or so.") -> None:
         self.slow, self.says, self.starts = slow, says, 0
+        self.servers: list[str] = []
+
+        class Node:
+            start_monitor = partial(self.servers.append, "monitor")
+            start_raylet = partial(self.servers.append, "raylet")
+
+        self._private = SimpleNamespace(node=SimpleNamespace(Node=Node))
 
     def init(self, **options: Any) -> None:
         self.starts += 1
+        self._private.node.Node.start_monitor(self)
+        self._private.node.Node.start_raylet()
         if self.starts <= self.slow:
             raise Exception(self.says)
 
@@ -305,6 +318,9 @@ def test_a_busy_machine_gets_further_chances_to_start_ray() -> None:
     ray = _SlowRay(4)
     cluster._start_patiently(ray)
     assert ray.starts == 5
+    assert ray.servers == ["raylet"] * 5  # and no monitor, which a run needs none of
+    ray._private.node.Node.start_monitor()
+    assert ray.servers[-1] == "monitor"
     with pytest.raises(UserError, match="the machine is too busy"):
         cluster._start_patiently(_SlowRay(9))
     with pytest.raises(Exception, match="no disk"):
