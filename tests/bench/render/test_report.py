@@ -143,14 +143,19 @@ def test_leaks_flaws_and_notes_of_the_data_are_said_in_words(tmp_path):
         ],
         "other": [{"severity": "leak", "check": "x", "count": 1, "sentence": "none here", "examples": []}],
     }
-    (run.path / "plan.json").write_text(json.dumps(plan), "utf-8")
     pages = tmp_path / "report"
-    write_report(loaded, run, pages, ("md", "html", "latex"))
-    for name in ("leaderboard.md", "leaderboard.html", "tables.tex"):
-        text = (pages / name).read_text("utf-8")
-        assert "Leak in gymlike, accepted for this run: 2 clips are leaks." in text, name
-        assert "Flaw of gymlike: 2 clips are flaws." in text and "Note on gymlike: 2 clips are notes." in text
-        assert "none here" not in text
+    for accepted, consent in (
+        (["gymlike"], "accepted for this run"),
+        (["other"], "which nobody is known to have accepted"),
+    ):
+        (run.path / "plan.json").write_text(json.dumps({**plan, "accepted": accepted}), "utf-8")
+        write_report(loaded, run, pages, ("md", "html", "latex"))
+        for name in ("leaderboard.md", "leaderboard.html", "tables.tex"):
+            text = (pages / name).read_text("utf-8")
+            assert f"Leak in gymlike, {consent}: 2 clips are leaks." in text, name
+            assert "Flaw of gymlike: 2 clips are flaws." in text, name
+            assert "Note on gymlike: 2 clips are notes." in text, name
+            assert "none here" not in text
 
 
 def test_every_linked_figure_exists_and_is_what_it_says(tmp_path, real_figures):
