@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_hook
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.experiment import Scene
 from bench.spec import Protocol
@@ -115,6 +114,8 @@ def _rehearse(twin: Method, batch: Batch, progress: Progress, protocol: Protocol
     """Operations of one micro-batch, forward and backward."""
     twin.train()
     twin.teacher.eval()
+    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415  # brings triton with it
+
     counter = FlopCounterMode(display=False)
     bf16 = protocol.precision == "bfloat16"
     with counter, sdpa_kernel(SDPBackend.MATH):  # fused attention kernels of the CPU are not counted

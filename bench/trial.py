@@ -28,7 +28,6 @@ from bench import (
 )
 from bench.checkpoints import Checkpoints, remove_checkpoints
 from bench.environment import environment
-from bench.event_file import EventFile
 from bench.experiment import Experiment, Scene, evaluated_model, make_scene, set_determinism
 from bench.meter import Meter
 from bench.preemption import Notice, noticed
@@ -156,6 +155,8 @@ def _base(spec: TrialSpec) -> dict[str, Any]:
 def _run(
     spec: TrialSpec, folder: TrialFolder, attempt: Path, manner: Manner, notice: Notice
 ) -> dict[str, Any]:
+    from bench.event_file import EventFile  # noqa: PLC0415  # slow, and no driver needs it
+
     started = time.perf_counter()
     meter = Meter(torch.device(spec.device))
     set_determinism(spec)
