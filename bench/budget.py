@@ -112,10 +112,10 @@ def step_cost(method: Method, scene: Scene, protocol: Protocol, seed: int) -> St
 
 def _rehearse(twin: Method, batch: Batch, progress: Progress, protocol: Protocol, semi: bool) -> int | None:
     """Operations of one micro-batch, forward and backward."""
-    twin.train()
-    twin.teacher.eval()
     from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415  # brings triton with it
 
+    twin.train()
+    twin.teacher.eval()
     counter = FlopCounterMode(display=False)
     bf16 = protocol.precision == "bfloat16"
     with counter, sdpa_kernel(SDPBackend.MATH):  # fused attention kernels of the CPU are not counted

@@ -56,13 +56,13 @@ def refuse(spec: TrialSpec, where: str) -> None:
         levels = method.sampler().levels
         refuse_views(method, spec, f"{where} (method '{spec.method}')")
     except UserError as error:
-        raise placed(error, where) from None
+        raise _placed(error, where) from None
     except Exception:  # foreign code: the trial itself will fail with this, and the others go on
         return
     refuse_clips(net, levels, spec, where)
 
 
-def placed(error: UserError, where: str) -> UserError:
+def _placed(error: UserError, where: str) -> UserError:
     """The error with its place in front, where its sentence does not begin with that."""
     sentence = str(error)
     return error if sentence.startswith(where) else UserError(f"{where}: {sentence}")
@@ -105,7 +105,7 @@ def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, where: 
             for level, frames in enumerate(levels):
                 net(torch.zeros(1, 3, frames, size, size), level)
     except UserError as error:
-        raise placed(error, where) from None
+        raise _placed(error, where) from None
     except Exception as error:  # whatever a net raises on a shape that it cannot read
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(

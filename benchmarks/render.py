@@ -157,11 +157,13 @@ def render(to: Path, formats: str, profile: bool) -> tuple[float, float, float]:
         command += ["-m", "cProfile", "-o", str(to / "render.prof")]
     command += ["-m", "bench", "report", "--suite", str(to / "large.yaml"), "--out", str(to / "runs")]
     command += ["--to", str(to / "report"), "--format", formats]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     subprocess.run(command, check=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
     seconds = time.perf_counter() - started
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024**2
+    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu, used.ru_maxrss / 1024**2
 
 
 def main() -> int:

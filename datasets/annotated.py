@@ -19,9 +19,7 @@ from typing import Any, ClassVar
 from datasets.clip_files import check_present
 from datasets.errors import UserError
 from datasets.types import ClipRef, ClipTable
-from datasets.video_folder import Folder, with_own_files
-
-__all__ = ["AnnotatedSet", "Folder", "Place", "label_in", "one_each", "read_json", "read_rows"]
+from datasets.video_folder import with_own_files
 
 
 @dataclass(frozen=True)

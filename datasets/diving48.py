@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from datasets.annotated import AnnotatedSet, Folder, label_in, one_each, read_json
+from datasets.annotated import AnnotatedSet, label_in, one_each, read_json
 from datasets.errors import UserError
 from datasets.source_names import source_of
 from datasets.types import ClipRef, ClipTable
+from datasets.video_folder import Folder
 
 
 class Diving48(AnnotatedSet):

@@ -18,11 +18,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from datasets.annotated import AnnotatedSet, Folder, label_in, one_each, read_json, read_rows
+from datasets.annotated import AnnotatedSet, label_in, one_each, read_json, read_rows
 from datasets.clip_making import Cut, made_folder, make_clips
 from datasets.errors import UserError
 from datasets.source_names import source_of
 from datasets.types import ClipRef, ClipTable
+from datasets.video_folder import Folder
 
 EVENTS = {"vt": 1, "fx": 2, "bb": 3, "ub": 4}
 """Event name -> first digit of the numbers of its sets."""

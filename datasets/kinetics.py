@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from datasets.annotated import AnnotatedSet, Folder, one_each, read_rows
+from datasets.annotated import AnnotatedSet, one_each, read_rows
 from datasets.errors import UserError, unknown_name
 from datasets.types import ClipRef, ClipTable
+from datasets.video_folder import Folder
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 

@@ -18,12 +18,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from datasets.annotated import AnnotatedSet, Folder, read_json
+from datasets.annotated import AnnotatedSet, read_json
 from datasets.clip_making import Join, made_folder, make_clips
 from datasets.errors import UserError, unknown_name
 from datasets.list_lines import ClipList, ListRow, read_clip_list
 from datasets.source_names import SUFFIX, source_of
 from datasets.types import UNKNOWN, ClipRef, ClipTable
+from datasets.video_folder import Folder
 
 PINS = "pins.json"
 LIST_SUFFIXES = (".csv", ".txt", ".tsv", ".list")

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from datasets.annotated import AnnotatedSet, Folder, label_in, one_each, read_rows
+from datasets.annotated import AnnotatedSet, label_in, one_each, read_rows
 from datasets.errors import UserError
 from datasets.official_splits import split_formats, split_of
 from datasets.source_names import source_of
 from datasets.types import ClipRef, ClipTable
+from datasets.video_folder import Folder
 
 
 class UCF101(AnnotatedSet):

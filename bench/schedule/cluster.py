@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -153,11 +152,14 @@ def _start_patiently(ray: Any, **options: Any) -> None:
 def _without_servers(ray: Any) -> Iterator[None]:
     """Ray starts none of the `NEEDLESS` meanwhile; a Ray that has other servers starts all of them."""
     node = ray._private.node.Node
-    with contextlib.ExitStack() as patched:
-        for name in NEEDLESS:
-            if hasattr(node, name):
-                patched.enter_context(patch.object(node, name, lambda self, *_, **__: None))
+    kept = {name: getattr(node, name) for name in NEEDLESS if hasattr(node, name)}
+    for name in kept:
+        setattr(node, name, lambda self, *_, **__: None)
+    try:
         yield
+    finally:
+        for name, start in kept.items():
+            setattr(node, name, start)
 
 
 @contextlib.contextmanager

@@ -39,15 +39,16 @@ def test_time_is_steps_times_the_pace_of_the_most_similar_trials() -> None:
     assert "of other methods" in forecast(trials, [dataclasses.replace(HERE, method="x")], 2, 0).basis
 
 
+def _record(**more: Any) -> dict[str, Any]:
+    """What a trial of this machine leaves."""
+    here = {"processor": processor(), "python": "3"}
+    return {"spec": SPEC.model_dump(mode="json"), "train_seconds": 3.0, "environment": here, **more}
+
+
 def test_only_whole_records_of_this_machine_teach(tmp_path: Path) -> None:
     folder = tmp_path / "suite/trials/a"
     folder.mkdir(parents=True)
-    record = {
-        "spec": SPEC.model_dump(mode="json"),
-        "train_seconds": 3.0,
-        "prepare_seconds": 0.5,
-        "environment": {"processor": processor()},
-    }
+    record = _record(prepare_seconds=0.5)
     write_json(folder / "done.json", record)
     (past,) = past_trials(tmp_path)
     assert (past.method, past.per_step, past.around) == ("supervised", 3.0, 0.5)
@@ -64,12 +65,7 @@ def test_what_the_index_knows_is_not_read_again(tmp_path: Path, monkeypatch: pyt
     for name, seconds in (("a", 3.0), ("b", 5.0)):
         with run.trial(name).attempt() as attempt:
             (attempt / PREDICTIONS).write_bytes(b"answers")
-            record = {
-                "spec": SPEC.model_dump(mode="json"),
-                "train_seconds": seconds,
-                "environment": {"processor": processor(), "python": "3"},
-                "metrics": {"top1": 0.5},
-            }
+            record = _record(train_seconds=seconds, metrics={"top1": 0.5})
             run.trial(name).publish_done(attempt, record)
     read = past_trials(tmp_path)
     assert [past.per_step for past in read] == [3.0, 5.0]
@@ -92,12 +88,7 @@ def test_a_new_folder_of_runs_learns_from_those_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEFAR_BENCH_HOME", str(tmp_path / "home"))
-    record = {
-        "spec": SPEC.model_dump(mode="json"),
-        "train_seconds": 3.0,
-        "prepare_seconds": 0.5,
-        "environment": {"processor": processor()},
-    }
+    record = _record(prepare_seconds=0.5)
     write_json(tmp_path / "old/suite/trials/a/done.json", record)
     new = tmp_path / "new"
     assert past_of_machine(new) == []

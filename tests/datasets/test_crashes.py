@@ -27,10 +27,14 @@ def dataset(tmp_path: Path, clip: Callable[..., ClipRef]) -> VideoListSet:
     """Clips that crash nobody, decord, and everybody."""
     for name in ("calm.mp4", "decord.mp4", f"{FATAL}.mp4", "other.mp4"):
         clip(name, count=6, seed=len(name))
-    (tmp_path / "train.txt").write_text(f"calm.mp4 0\ndecord.mp4 1\n{FATAL}.mp4 1\n")
-    (tmp_path / "test.txt").write_text("other.mp4 1\n")
-    lists = {"train": tmp_path / "train.txt", "test": tmp_path / "test.txt"}
-    return VideoListSet(ListEntry(name="mine", root=tmp_path / "videos", **lists))
+    return _listed(tmp_path, f"calm.mp4 0\ndecord.mp4 1\n{FATAL}.mp4 1\n", "other.mp4 1\n")
+
+
+def _listed(folder: Path, train: str, test: str) -> VideoListSet:
+    lists = {"train": folder / "train.txt", "test": folder / "test.txt"}
+    lists["train"].write_text(train)
+    lists["test"].write_text(test)
+    return VideoListSet(ListEntry(name="mine", root=folder / "videos", **lists))
 
 
 def test_verify_goes_on_and_no_clip_is_lost_that_somebody_reads(
@@ -109,10 +113,7 @@ def killed(tmp_path: Path, clip: Callable[..., ClipRef]) -> VideoListSet:
     """Clips whose process is killed never, once and the first two times."""
     for name in ("kill0-a.mp4", "kill1-b.mp4", "kill2-c.mp4"):
         clip(name, count=6, seed=ord(name[6]))
-    (tmp_path / "train.txt").write_text("kill0-a.mp4 0\nkill1-b.mp4 1\n")
-    (tmp_path / "test.txt").write_text("kill2-c.mp4 1\n")
-    lists = {"train": tmp_path / "train.txt", "test": tmp_path / "test.txt"}
-    return VideoListSet(ListEntry(name="mine", root=tmp_path / "videos", **lists))
+    return _listed(tmp_path, "kill0-a.mp4 0\nkill1-b.mp4 1\n", "kill2-c.mp4 1\n")
 
 
 def test_verify_keeps_nothing_of_a_process_that_others_killed(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.annotated import AnnotatedSet, Folder, Place
+from datasets.annotated import AnnotatedSet, Place
 from datasets.diving48 import Diving48
 from datasets.errors import UserError
 from datasets.finegym import FineGym
@@ -17,6 +17,7 @@ from datasets.kinetics import Kinetics
 from datasets.list_folder import ListFolder
 from datasets.ssv2 import SomethingSomething
 from datasets.ucf101 import UCF101
+from datasets.video_folder import Folder
 
 GYM = "A0xAXXysHUo_E_000001_000009_A_0000_000"
 KINETICS = "label,youtube_id,time_start,time_end\n"
