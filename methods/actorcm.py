@@ -10,14 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datasets.types import Batch, Clip, Recipe, TaskInfo
-from methods import losses, temporal
-from methods.base import BuildBackbone, Method, Progress, Source, Step, joint
-from methods.config import Choices, Count, Probability, Weight
+from datasets.types import Batch, Recipe, TaskInfo
+from methods import temporal
+from methods.base import BuildBackbone, Method, Source
+from methods.config import Choices, Count, Probability
 from methods.draws import Draws
 from methods.extra_inputs import ExtraInput, NeedsFiles
 from methods.person_detector import PersonDetector, load_person_detector, pretended_person_detector
-from methods.thresholding import FixedThreshold
+from methods.thresholding import FixedThreshold, Thresholding
+from methods.weak_strong import Shown, WeakStrong
 
 
 def composite(foreground: Tensor, background: Tensor, mask: Tensor) -> Tensor:
@@ -74,7 +75,7 @@ def frame_order(frames: int, draws: Draws, purpose: str) -> Tensor:
     return orders[draws.choice(tuple(orders), f"order/{purpose}")]()
 
 
-class ActorCutMix(NeedsFiles):
+class ActorCutMix(NeedsFiles, WeakStrong):
     """L = L_s + λ_u mean_U 1[max p_w ≥ τ] H(t, z(x_s)), t = w onehot(ŷ) + (1 - w) onehot(ŷ of the partner).
 
     x_s is a strong view with one of {nothing, T-half, reversal, T-dropout}, drawn per clip; in half of the
@@ -105,7 +106,7 @@ class ActorCutMix(NeedsFiles):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Method.Config):
+    class Config(WeakStrong.Config):
         """τ = 0.95, λ_u = 1, half of the batches and the score 0.4 of a person are the release's.
 
         `detector`: a detector's name in torchvision (our choice: a quick one); `detector_weights`: the file
@@ -118,8 +119,6 @@ class ActorCutMix(NeedsFiles):
         detect_every: Count = 2
         person_score: Probability = 0.4
         cutmix_probability: Annotated[Probability, Choices((0.25, 0.5, 0.75))] = 0.5
-        threshold: Annotated[Probability, Choices((0.7, 0.8, 0.9, 0.95))] = 0.95
-        unlabeled_weight: Annotated[Weight, Choices((0.5, 1.0, 2.0))] = 1.0
 
     config: Config
 
@@ -160,29 +159,19 @@ class ActorCutMix(NeedsFiles):
             [temporal.reorder(one, order) for one, order in zip(x[:, None], orders, strict=True)]
         )
 
-    def trained_view(self, batch: Batch, draws: Draws) -> tuple[Clip, Tensor]:
-        """The view that the student is trained on; (U,) the share of its own label that a clip keeps."""
+    def build_thresholding(self) -> Thresholding:
+        """FixMatch's threshold."""
+        return FixedThreshold(self.config.threshold)
+
+    def shown(self, batch: Batch, draws: Draws) -> Shown:
+        """The strong view in another order; in half of the batches persons before other backgrounds."""
         weak, strong = batch.unlabeled["weak"][0], self.perturb(batch.unlabeled["strong"][0], draws)
         if draws.beta(1, 1, "cutmix") >= self.config.cutmix_probability:  # Beta(1, 1) is uniform
-            return (strong,), torch.ones_like(strong[:, 0, 0, 0, 0])
+            return Shown({"strong": (strong,)})
         persons = batch.persons["weak"][0] if self.persons is None else self.persons(weak)
         view, area = actor_cutmix(weak, strong, persons)
-        return (view,), label_share(area)
+        return Shown({"strong": (view,)}, label_share(area))
 
-    def step(self, batch: Batch, progress: Progress) -> Step:
-        """FixMatch's step with soft targets of two clips."""
-        with torch.no_grad():
-            probs = losses.probabilities(self.student(batch.unlabeled["weak"]))
-        weight = FixedThreshold(self.config.threshold)(probs, batch.unlabeled_index)
-        label = probs.argmax(1)
-        view, share = self.trained_view(batch, progress.draws)
-        labeled, strong = joint(self.student, batch.labeled["labeled"], view)
-        each = F.cross_entropy(strong, mixed_target(label, share, probs.shape[1]), reduction="none")
-        return Step(
-            {
-                "supervised": losses.supervised(labeled, batch.label),
-                "unsupervised": self.config.unlabeled_weight * (weight * each).mean(),
-            },
-            pseudo_label=label,
-            weight=weight,
-        )
+    def mixed(self, target: Tensor, share: Tensor) -> Tensor:
+        """Two labels, by the share of area that the persons have."""
+        return mixed_target(target, share, self.task.classes)

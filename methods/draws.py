@@ -52,3 +52,8 @@ class Draws:
         """Multipliers of inverted dropout, float32 of `shape`: 0 with probability p, else 1 / (1 - p)."""
         kept = self._generator(f"dropout/{purpose}").random(shape, dtype=np.float32) >= p
         return torch.from_numpy(kept.astype(np.float32)) / (1 - p)
+
+    def normal(self, shape: tuple[int, ...], purpose: str) -> Tensor:
+        """Standard normal numbers, float32 of `shape`."""
+        drawn = self._generator(f"normal/{purpose}").standard_normal(shape, dtype=np.float32)
+        return torch.from_numpy(drawn)

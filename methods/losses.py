@@ -18,7 +18,10 @@ def supervised(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def pseudo_label(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-    """mean_U weight · H(label, logits): (U, C) logits, (U,) hard labels, (U,) weights without gradient."""
+    """mean_U weight · H(label, logits): (U, C) logits, (U,) labels or (U, C) distributions, (U,) weights.
+
+    Labels and weights have no gradient.
+    """
     return (F.cross_entropy(logits, label, reduction="none") * weight).mean()
 
 

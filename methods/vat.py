@@ -19,8 +19,7 @@ from methods.passes import repeatable
 
 def gaussian(clip: Clip, draws: Draws) -> Clip:
     """Standard normal numbers in the shapes of `clip`, on its device."""
-    generator = torch.Generator().manual_seed(draws.integer(0, 2**53, "direction"))
-    return tuple(torch.randn(x.shape, generator=generator).to(x) for x in clip)
+    return tuple(draws.normal(tuple(x.shape), f"direction/{i}").to(x) for i, x in enumerate(clip))
 
 
 def unit(clip: Clip) -> Clip:

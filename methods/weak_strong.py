@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,18 @@ from methods import losses
 from methods.alignment import UniformAlignment
 from methods.base import BuildBackbone, Method, Progress, Step, joint
 from methods.config import Choices, Decay, Probability, Weight
+from methods.draws import Draws
 from methods.thresholding import Thresholding
+
+
+class Shown(NamedTuple):
+    """What the student learns from: unlabeled clips by view.
+
+    `share` (U,): where clips are cut into each other, how much each keeps of its own label.
+    """
+
+    clips: Mapping[str, Clip]
+    share: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -76,9 +87,17 @@ class WeakStrong(Method):
         model = self.teacher if self.config.pseudo_labels == "teacher" else self.student
         return losses.probabilities(model(weak))
 
+    def shown(self, batch: Batch, draws: Draws) -> Shown:
+        """The student's views of the unlabeled clips, as the recipe has made them."""
+        return Shown({name: batch.unlabeled[name] for name in self.student_views})
+
     def target(self, probs: Tensor) -> Tensor:
         """What the strong view learns: (U,) labels; in relatives also a (U, C) distribution."""
         return probs.argmax(1)
+
+    def mixed(self, target: Tensor, share: Tensor) -> Tensor:
+        """(U, C) targets of clips that were cut into each other; whoever shows such clips says which."""
+        raise NotImplementedError(f"method '{type(self).__name__}' does not define mixed()")
 
     def further_losses(self, seen: Seen) -> dict[str, Tensor]:
         """The terms that a relative adds, by name, already weighted."""
@@ -87,15 +106,16 @@ class WeakStrong(Method):
     def step(self, batch: Batch, progress: Progress) -> Step:
         """One pass without gradient of the weak view, one of all that the student learns from."""
         probs = self.guess(batch.unlabeled["weak"])
-        views = [batch.unlabeled[name] for name in self.student_views]
-        labeled, *others = joint(self.student, batch.labeled["labeled"], *views)
-        logits = dict(zip(self.student_views, others, strict=True))
+        shown = self.shown(batch, progress.draws)
+        labeled, *others = joint(self.student, batch.labeled["labeled"], *shown.clips.values())
+        logits = dict(zip(shown.clips, others, strict=True))
         supervised = self.supervised_loss(labeled, batch, progress)  # first: Dash learns its scale from it
 
         aligned = probs if self.config.alignment == "none" else self.aligned(probs)
         target = self.target(aligned if self.config.alignment == "label" else probs)
         weight = self.thresholding(aligned, batch.unlabeled_index)
-        unsupervised = losses.pseudo_label(logits["strong"], target, weight)
+        learnt = target if shown.share is None else self.mixed(target, shown.share)
+        unsupervised = losses.pseudo_label(logits["strong"], learnt, weight)
         return Step(
             {
                 "supervised": supervised,

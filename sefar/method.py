@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 
 import torch
-import torch.nn.functional as F
 from annotated_types import MinLen
 from torch import Tensor
 
 from datasets.sampling import Segments
 from datasets.types import Batch, Clip, ClipSampler, Recipe, TaskInfo, View
-from methods import losses, mixing, ramps
+from methods import losses, ramps
 from methods.alignment import UniformAlignment
-from methods.base import BuildBackbone, Classifier, Head, LinearHead, Method, Progress, Source, Step, joint
-from methods.config import Choices, Count, Decay, Positive, Probability, Share, Weight
+from methods.base import BuildBackbone, Classifier, Head, LinearHead, Method, Progress, Source
+from methods.config import Choices, Count, Decay, Probability, Share, Weight
 from methods.draws import Draws
 from methods.thresholding import FixedThreshold, NoThreshold, Thresholding
+from methods.tube_mixed import Judged, TubeMixed, hardened
 from sefar.model import FusionHead
 from sefar.passes import full_passes, random_layers, stochastic_passes
 from sefar.perturbation import Perturbation, perturb
@@ -25,7 +25,7 @@ from sefar.regulation import AdaptiveRegulation
 from sefar.sampling import DualLevel
 
 
-class SeFAR(Method):
+class SeFAR(TubeMixed):
     """L = L_s + ξ (γ1 L_un + γ2 L_mix), the paper as intended.
 
     The teacher (EMA) makes K stochastic predictions of the weak view; their mean gives the pseudo-label,
@@ -45,7 +45,7 @@ class SeFAR(Method):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Method.Config):
+    class Config(TubeMixed.Config):
         """Every part of SeFAR is a field, so that an ablation is a suite.
 
         `levels`: frames per level, the context last; `dual_level: false` joins them into one level.
@@ -62,17 +62,12 @@ class SeFAR(Method):
         head: Literal["fusion", "linear"] = "fusion"
         head_width: Count = 256
         mix: Literal["soft", "hard", "off"] = "soft"
-        beta: Positive = 10.0
-        unlabeled_weight: Annotated[Weight, Choices((0.5, 1.0, 2.0))] = 2.0
         mix_weight: Annotated[Weight, Choices((0.0, 0.5, 2.0))] = 2.0
         channel_dropout: Annotated[Share, Choices((0.0, 0.2))] = 0.2
         ramp: bool = True
         alignment: bool = False
         alignment_momentum: Decay = 0.999
         dropout: Share = 0.5
-        warmup: Share = 5 / 30
-        ema_decay: Decay = 0.9999
-        ema_start: Literal["first_step", "after_warmup"] = "after_warmup"
 
     config: Config
 
@@ -143,56 +138,28 @@ class SeFAR(Method):
         embedding = teacher.head.embed(teacher.features(weak))
         return stochastic_passes(embedding, teacher.head.classify, p, passes, progress.draws)
 
+    def judge(self, batch: Batch, progress: Progress) -> Judged:
+        """Mean and deviation of the K predictions, the mean aligned if the config says so."""
+        passes = self.teacher_predictions(batch.unlabeled["weak"], progress)
+        spread = passes.std(0) if len(passes) > 1 else torch.zeros_like(passes[0])
+        probs = self.aligned(passes.mean(0)) if self.config.alignment else passes.mean(0)
+        return Judged(probs, self.thresholding(probs, batch.unlabeled_index, spread))
+
     def perturbed(self, strong: Clip, draws: Draws) -> Clip:
         """The student's view with time disturbed inside its levels."""
         return perturb(strong, self.config.perturbation, draws)
 
-    def drop_channels(self, clip: Clip, draws: Draws) -> Clip:
-        """The perturbed view without some of its color channels."""
-        return mixing.drop_channels(clip, self.config.channel_dropout, draws, "channels")
+    @property
+    def mixes(self) -> bool:
+        """Not where mixing is off or weighs nothing."""
+        return self.config.mix != "off" and self.config.mix_weight > 0
 
-    def partner(self, perturbed: Clip, strong: Clip, order: Tensor, draws: Draws) -> Clip:
-        """What each clip is mixed with: without channel dropout, as in the release."""
-        return tuple(x[order] for x in perturbed)
+    def mix_target(self, judged: Judged) -> Tensor:
+        """Soft: the mean prediction; hard: SVFormer's."""
+        return judged.probs if self.config.mix == "soft" else hardened(judged)
 
-    def mix_loss(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Squared error of the mixed clips' raw logits, as in the release."""
-        return mixing.mix_loss(logits, target, weight)
-
-    def step(self, batch: Batch, progress: Progress) -> Step:
-        """One joint forward pass of the labeled, the strong and the mixed clips."""
-        config, draws = self.config, progress.draws
-        passes = self.teacher_predictions(batch.unlabeled["weak"], progress)
-        spread = passes.std(0) if len(passes) > 1 else torch.zeros_like(passes[0])
-        probs = self.aligned(passes.mean(0)) if config.alignment else passes.mean(0)
-        label = probs.argmax(1)
-        weight = self.thresholding(probs, batch.unlabeled_index, spread)
-
-        perturbed = self.perturbed(batch.unlabeled["strong"], draws)
-        strong = self.drop_channels(perturbed, draws)
-        clips = [batch.labeled["labeled"], strong]
-        share, order = draws.beta(config.beta, config.beta), draws.permutation(len(label)).to(label.device)
-        mixing_on = config.mix != "off" and config.mix_weight > 0
-        if mixing_on:
-            partner = self.partner(perturbed, strong, order, draws)
-            clips.append(mixing.tube_mix(strong, partner, share, self.patch, draws))
-        labeled_z, strong_z, *mixed_z = joint(self.student, *clips)
-
-        ramp = ramps.sine(progress.semi_step + 1, progress.total_steps - progress.warmup_steps)
-        scale = ramp if config.ramp else 1.0
-        unsupervised = losses.pseudo_label(strong_z, label, weight)
-        terms = {
-            "supervised": losses.supervised(labeled_z, batch.label),
-            "unsupervised": scale * config.unlabeled_weight * unsupervised,
-        }
-        if mixing_on:
-            target = mixing.blend(self._mix_target(probs, label, weight), share, order)
-            mix = self.mix_loss(mixed_z[0], target, mixing.blend(weight, share, order))
-            terms["mix"] = scale * config.mix_weight * mix
-        return Step(terms, pseudo_label=label, weight=weight)
-
-    def _mix_target(self, probs: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-        """Soft: the mean prediction; hard (SVFormer): one-hot wherever the weight is above 0."""
-        if self.config.mix == "soft":
-            return probs
-        return torch.where(weight[:, None] > 0, F.one_hot(label, probs.shape[1]).to(probs.dtype), probs)
+    def scale(self, progress: Progress) -> float:
+        """The sine ramp after the warm-up."""
+        if not self.config.ramp:
+            return 1.0
+        return ramps.sine(progress.semi_step + 1, progress.total_steps - progress.warmup_steps)

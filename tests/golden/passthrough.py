@@ -79,13 +79,17 @@ def batch(weak: Tensor, strong: Tensor, mixed: Tensor | None = None, **more: Cli
 
 
 class FixedDraws(Draws):
-    """Draws that an example fixes: lambda, the partners, the first cells kept, and dropout multipliers."""
+    """Draws that an example fixes: lambda, partners, the first cells kept, dropout, a direction."""
 
     def __init__(
-        self, share: float = 0.4, order: Sequence[int] = (0, 1, 2), masks: Tensor | None = None
+        self,
+        share: float = 0.4,
+        order: Sequence[int] = (0, 1, 2),
+        masks: Tensor | None = None,
+        direction: Tensor | None = None,
     ) -> None:
         super().__init__(0, 0)
-        self._share, self._order, self._masks = share, order, masks
+        self._share, self._order, self._masks, self._direction = share, order, masks, direction
 
     def beta(self, a: float, b: float, purpose: str = "mix") -> float:
         return self._share
@@ -101,6 +105,10 @@ class FixedDraws(Draws):
         assert self._masks is not None
         assert tuple(self._masks.shape) == shape
         return self._masks
+
+    def normal(self, shape: tuple[int, ...], purpose: str) -> Tensor:
+        assert self._direction is not None
+        return self._direction.view(shape)
 
 
 def progress(draws: Draws | None = None, step: int = 0, total: int = 30, warmup: int = 0) -> Progress:

@@ -92,15 +92,16 @@ class Plane(nn.Module):
         return logits
 
 
-def test_vat(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vat() -> None:
     start = torch.tensor([0.6, 0.8], dtype=torch.float64).view(1, 2, 1, 1, 1)
-    monkeypatch.setattr(vat, "gaussian", lambda clip, draws: (start,))
+    draws = FixedDraws(direction=start)
     task = TaskInfo(classes=2, labeled=1, unlabeled=1, class_counts=(1, 0), frames=8)
     config = VAT.Config(epsilon=0.5, unlabeled_weight=0.3, entropy_weight=0.06)
     method = _identity(VAT(config, task, Plane))
     weak = (torch.tensor([1.0, 0.5], dtype=torch.float64).view(1, 2, 1, 1, 1),)
     zero = torch.zeros(1, dtype=torch.long)
-    made = method.step(Batch({"labeled": weak}, zero, zero, {"weak": weak}, zero), progress(step=29))
+    views = Batch({"labeled": weak}, zero, zero, {"weak": weak}, zero)
+    made = method.step(views, progress(draws, step=29))
     clean = method.student(weak)
     shift = vat.adversarial(method.student, weak, clean, (start,), epsilon=0.5, xi=0.1)
     with Example("vat") as example:

@@ -270,8 +270,8 @@ def test_the_share_of_mixed_batches_is_a_setting(probability: float, mixes: bool
     config = ActorCutMix.Config(cutmix_probability=probability)
     method = ActorCutMix.rehearsal()(config, TASK, small_net)
     assert isinstance(method, ActorCutMix)
-    _, share = method.trained_view(views(2), Draws(0, 0))
-    assert bool((share < 1).any()) == mixes
+    share = method.shown(views(2), Draws(0, 0)).share
+    assert (share is not None and bool((share < 1).any())) == mixes
 
 
 def test_actorcm_takes_the_boxes_of_the_data_set_where_there_are_some() -> None:
@@ -292,7 +292,8 @@ def test_actorcm_takes_the_boxes_of_the_data_set_where_there_are_some() -> None:
     shape = batch.unlabeled["weak"][0][:, 0].shape
     masks = torch.zeros(shape, dtype=torch.bool)
     masks[0, :, :4, :4] = True  # the second clip has nobody
-    (view,), share = method.trained_view(replace(batch, persons={"weak": (masks,)}), Draws(0, 0))
+    clips, share = method.shown(replace(batch, persons={"weak": (masks,)}), Draws(0, 0))
+    (view,) = clips["strong"]
     weak = batch.unlabeled["weak"][0]
     assert torch.equal(view[0, :, :, :4, :4], weak[0, :, :, :4, :4])
     assert torch.equal(view[0, :, :, 4:, :], weak[1, :, :, 4:, :])
