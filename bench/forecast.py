@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench import run_places
 from bench.costs import seconds
 from bench.environment import processor
@@ -22,12 +24,13 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Past:
-    """One finished trial of this machine: what it was, seconds per step and in all, bytes that it keeps."""
+    """One finished trial of this machine: what it was, its steps, their seconds, those around, its bytes."""
 
     method: str
     backbone: str
     data: str
     device: str
+    steps: int
     per_step: float
     around: float
     bytes: int
@@ -86,12 +89,14 @@ def _names(folder: Path) -> list[str]:
 def past_of(record: Mapping[str, Any], size: int = 0) -> Past:
     """What the record of a finished trial teaches; `size` is of its files, in bytes."""
     spec = record["spec"]
+    steps = int(spec["protocol"]["steps"])
     return Past(
         method=str(spec["method"]),
         backbone=str(spec["backbone"]["name"]),
         data=str(spec["data"]),
         device=str(spec["device"]),
-        per_step=float(record["train_seconds"]) / int(spec["protocol"]["steps"]),
+        steps=steps,
+        per_step=float(record["train_seconds"]) / steps,
         around=seconds(record) - float(record["train_seconds"]),
         bytes=size,
     )
@@ -111,7 +116,7 @@ class Paces:
                 found.setdefault(key, []).append(each)
         self._medians = {
             key: (
-                statistics.median(p.per_step for p in group),
+                _usual_step(group),
                 statistics.median(p.around for p in group),
                 statistics.median(p.bytes for p in group),
             )
@@ -132,6 +137,16 @@ class Paces:
         """Seconds of a trial, None when no past trial tells."""
         found = self.guess(spec)
         return None if found is None else found[0]
+
+
+def _usual_step(group: Sequence[Past]) -> float:
+    """The median of seconds per step over all steps of the trials.
+
+    Over trials instead, a few of some steps (which start a net's libraries in their first) would speak for
+    long ones.
+    """
+    times, counts = [each.per_step for each in group], [each.steps for each in group]
+    return float(np.quantile(times, 0.5, weights=counts, method="inverted_cdf"))
 
 
 def _likeness(backbone: str, device: str, method: str, data: str) -> tuple[tuple[str, ...], ...]:

@@ -16,7 +16,9 @@ from bench.forecast import Past, forecast, forecast_lines, longest_first, past_o
 from bench.plan import PlannedTrial
 from bench.store import DONE, PREDICTIONS, RunFolder, read_json, write_json
 
-HERE = Past("supervised", "shiftnet", "synthgym_tiny", "cpu", per_step=2.0, around=10.0, bytes=1 << 20)
+HERE = Past(
+    "supervised", "shiftnet", "synthgym_tiny", "cpu", steps=10, per_step=2.0, around=10.0, bytes=1 << 20
+)
 
 
 def test_nothing_known_is_said() -> None:
@@ -37,6 +39,14 @@ def test_time_is_steps_times_the_pace_of_the_most_similar_trials() -> None:
     assert "4 from trials of the same method and data" in found.basis
     assert forecast(trials[:1], [HERE], cpus=8, gpus=0).seconds == 110.0
     assert "of other methods" in forecast(trials, [dataclasses.replace(HERE, method="x")], 2, 0).basis
+
+
+def test_short_trials_do_not_speak_for_long_ones() -> None:
+    short = dataclasses.replace(HERE, steps=2, per_step=30.0)
+    long = dataclasses.replace(HERE, steps=800, per_step=0.5)
+    spec = SPEC.model_copy(update={"protocol": SPEC.protocol.model_copy(update={"steps": 800})})
+    trial = PLANNED.model_copy(update={"spec": spec})
+    assert forecast([trial], [short, short, short, long], cpus=1, gpus=0).seconds == 800 * 0.5 + 10.0
 
 
 def _record(**more: Any) -> dict[str, Any]:
