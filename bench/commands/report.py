@@ -11,6 +11,7 @@ from bench.commands import options
 from datasets.errors import UserError
 
 FORMATS = ("md", "html", "latex", "csv", "json")
+EXTRA = ("answers",)
 
 
 def report(
@@ -20,7 +21,7 @@ def report(
     storage: options.Storage = None,
     to: options.To = None,
     formats: Annotated[
-        str, typer.Option("--format", help=f"Any of {', '.join(FORMATS)}.", metavar="A,B")
+        str, typer.Option("--format", help=f"Any of {', '.join(FORMATS + EXTRA)}.", metavar="A,B")
     ] = ",".join(FORMATS),
     results: Annotated[
         Path | None,
@@ -32,14 +33,15 @@ def report(
 
     Goes to RUNS/SUITE/report; for the suite fine_grained in the default folder to reports/, if the run has
     all cells and entries of a plain one and no data beside them; with --limited to RUNS/SUITE-limited/report.
+    The format `answers` is a table of what every trial answered on every clip, for statistics of your own.
     With --storage, what is new there is brought into the folder of runs first.
 
     Example: python -m bench report --suite fine_grained --format md,csv
     """
     chosen = options.names(formats, "--format") or []
     for name in chosen:
-        if name not in FORMATS:
-            raise UserError(f"--format: there is no format '{name}'; known: {', '.join(FORMATS)}.")
+        if name not in FORMATS + EXTRA:
+            raise UserError(f"--format: there is no format '{name}'; known: {', '.join(FORMATS + EXTRA)}.")
     options.load_plugins(plugin)
     from bench import runner
     from bench.plan_file import changed, with_earlier_methods

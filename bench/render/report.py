@@ -13,12 +13,13 @@ from pathlib import Path
 from bench.board import Board, all_boards
 from bench.records import Run, load_run
 from bench.render import stamp
+from bench.render.answers import answers_parquet
 from bench.render.details import Details, details
 from bench.render.html import html
 from bench.render.latex import tables_tex
 from bench.render.markdown import FOLDER, Pictures, page
 from bench.render.results_csv import results_csv
-from bench.render.stamp import FILES
+from bench.render.stamp import EXTRA, FILES
 from bench.render.stats_json import stats_json
 from bench.results import load_results
 from bench.store import RunFolder, disk_errors, make_folder
@@ -52,7 +53,7 @@ def write_report(
         loaded: the suite.
         run: its run folder.
         to: where the files go; made where it does not exist, other files in it are left alone.
-        formats: any of `FILES`.
+        formats: any of `FILES` and `EXTRA`.
         results: a results table that names the trials, instead of the plan of the run folder.
 
     Returns:
@@ -62,11 +63,12 @@ def write_report(
         UserError: when no trial is finished, for an unknown format, and for damaged or contradicting
             records.
     """
+    known = {**FILES, **EXTRA}
     for name in formats:
-        if name not in FILES:
-            raise unknown_name("format", name, FILES, "--format")
+        if name not in known:
+            raise unknown_name("format", name, known, "--format")
     if not formats:
-        raise UserError(f"--format: name at least one of {', '.join(FILES)}.")
+        raise UserError(f"--format: name at least one of {', '.join(known)}.")
     made_of = stamp.digest(loaded, run)  # before reading: what is finished meanwhile makes the page outdated
     found = load_run(run, loaded.suite.name) if results is None else load_results(results, run)
     if not any(record.status == "done" for record in found.records):
@@ -80,9 +82,9 @@ def write_report(
             _write(to / name, content)
         _sweep(to, made.figures, loaded.suite.sections)
     written = []
-    for name in sorted(set(formats), key=list(FILES).index):
-        path = to / FILES[name]
-        _write(path, made.text(name).encode())
+    for name in sorted(set(formats), key=list(known).index):
+        path = to / known[name]
+        _write(path, made.content(name))
         written.append(path)
     stamp.note(to, (path.name for path in written), made_of)
     return written[0]
@@ -108,8 +110,10 @@ class _Report:
             for board in boards
         )
 
-    def text(self, name: str) -> str:
+    def content(self, name: str) -> bytes:
         """The content of the file of a format."""
+        if name == "answers":
+            return answers_parquet(self._run.records)
         makers: dict[str, Callable[[], str]] = {
             "md": lambda: page(self._loaded, self._run, self._boards, self._drawn[0]),
             "html": lambda: html(
@@ -119,7 +123,7 @@ class _Report:
             "csv": lambda: results_csv(self._run.records),
             "json": lambda: stats_json(self._loaded.suite, self._boards),
         }
-        return makers[name]()
+        return makers[name]().encode()
 
     @property
     def figures(self) -> dict[str, bytes]:

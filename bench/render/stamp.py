@@ -20,6 +20,9 @@ FILES = {
 }
 """Format -> file.  The figures belong to `md`; `html` carries its own."""
 
+EXTRA = {"answers": "answers.parquet"}
+"""Formats that are made only where they are asked for."""
+
 STAMP = ".rendered.json"
 """File -> digest of what it was made of.  It is no part of the report."""
 
