@@ -195,8 +195,11 @@ def test_every_entry_of_the_main_suite_gets_as_many_different_configurations() -
         assert len({each.model_dump_json() for each in drawn}) == 7
         ranges = tune.search_ranges(section, section.tune, entry)
         assert "optimizer.lr" in ranges and "dropout" in ranges
-        if entry.label == "sefar-aligned":  # adaptive regulation has no threshold, and it does not mix
-            assert not ranges.keys() & {"threshold", "mix_weight"}
+        if entry.label == "sefar":  # adaptive regulation has no threshold
+            assert "threshold" not in ranges
+            unmixed = entry.model_copy(update={"config": {**entry.config, "mix": "off"}})
+            assert "mix_weight" in ranges
+            assert "mix_weight" not in tune.search_ranges(section, section.tune, unmixed)
         if entry.label.startswith("supervised"):
             assert ranges.keys() == {"optimizer.lr", "optimizer.weight_decay", "dropout"}
 
