@@ -220,9 +220,10 @@ def check_separable(method: type[Method]) -> None:
 def _plain_net() -> nn.Module:
     """The small net without batch statistics, which no accumulation could reproduce."""
     net = small_net()
-    for name, module in list(net.named_children()):
-        if isinstance(module, _BatchNorm):
-            setattr(net, name, nn.Identity())
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, _BatchNorm):
+                setattr(module, name, nn.Identity())
     return net
 
 
