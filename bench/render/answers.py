@@ -18,8 +18,8 @@ def answers_parquet(records: Sequence[Record]) -> bytes:
     """The file as bytes: one row per finished trial and clip, with the trial's columns of `results.csv`.
 
     `clip` is the key, `group` its source video, `label` its class, `predicted` the answered class, -1 where
-    no decoder could read the clip.  Half a byte a row for a hundred trials on the same clips: texts are
-    numbered, and zstd sees the repetition.
+    no decoder could read the clip.  Texts are numbered and zstd sees the repetition, so that a row of many
+    trials on the same clips takes less than a byte.
     """
     tables = [_rows(record) for record in sorted(records, key=_place) if record.predicted is not None]
     sink = pa.BufferOutputStream()
