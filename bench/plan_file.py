@@ -89,7 +89,8 @@ def _replanned(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
     net = again.backbone.model_copy(update={"weights": spec.backbone.weights})
     protocol = again.protocol.model_copy(update={"decoder": spec.protocol.decoder})
     ours = {"backbone": net, "protocol": protocol, "split_hash": spec.split_hash}
-    return again.model_copy(update=ours) != spec
+    planned = again.model_copy(update=ours)
+    return planned.model_dump(mode="json") != spec.model_dump(mode="json")  # a file has lists for tuples
 
 
 def _left(loaded: LoadedSuite, run: RunFolder, kept: Collection[str]) -> int:

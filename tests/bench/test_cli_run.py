@@ -375,3 +375,11 @@ def test_a_suite_that_changed_says_what_leaves_the_board(bench: Any) -> None:
     out = bench("run", "--suite", bench.suite(retune), "--seeds", "0").out
     assert "suite 'tiny' has changed since its last run here: 1 finished trials" in out
     assert "has changed since" not in bench("run", "--suite", bench.suite(retune), "--seeds", "0").out
+
+
+def test_a_suite_with_lists_among_its_settings_has_not_changed(bench: Any) -> None:
+    def levels(content: dict[str, Any]) -> None:
+        content["sections"]["embedded"]["entries"][1].update(method="sefar", config={"levels": [1, 1, 2]})
+
+    assert bench("run", "--suite", bench.suite(levels), "--seeds", "0").status == 0
+    assert "has changed since" not in bench("report", "--suite", bench.suite(levels)).out
