@@ -142,8 +142,8 @@ class Paces:
 def _usual_step(group: Sequence[Past]) -> float:
     """The median of seconds per step over all steps of the trials.
 
-    Over trials instead, a few of some steps (which start a net's libraries in their first) would speak for
-    long ones.
+    Over trials instead, a few short ones would speak for long ones, and their first step, which starts a
+    net's libraries, is not like the others.
     """
     times, counts = [each.per_step for each in group], [each.steps for each in group]
     return float(np.quantile(times, 0.5, weights=counts, method="inverted_cdf"))

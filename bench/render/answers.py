@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.records import Record
+from bench.render.results_csv import place
 
 GIVEN = ("section", "entry", "data", "labels", "seed", "trial")
 """The columns that are the same in all rows of a trial, as in `results.csv`."""
@@ -21,7 +22,7 @@ def answers_parquet(records: Sequence[Record]) -> bytes:
     no decoder could read the clip.  Texts are numbered and zstd sees the repetition, so that a row of many
     trials on the same clips takes less than a byte.
     """
-    tables = [_rows(record) for record in sorted(records, key=_place) if record.predicted is not None]
+    tables = [_rows(record) for record in sorted(records, key=place) if record.predicted is not None]
     sink = pa.BufferOutputStream()
     whole = pa.concat_tables(tables).unify_dictionaries() if tables else _SCHEMA.empty_table()
     # Without Arrow's own schema, readers get plain texts instead of categories.
@@ -39,11 +40,6 @@ _SCHEMA = pa.schema(
         ("predicted", pa.int16()),
     ]
 )
-
-
-def _place(record: Record) -> tuple[str, str, str, int]:
-    planned = record.planned
-    return planned.section, planned.cell, planned.entry, planned.seed
 
 
 def _rows(record: Record) -> pa.Table:

@@ -47,13 +47,14 @@ def results_csv(records: Sequence[Record]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*COLUMNS, *costs])
-    for record in sorted(records, key=_place):
+    for record in sorted(records, key=place):
         row = _cells(record, clips.get(record.planned.cell))
         writer.writerow([*(row[name] for name in COLUMNS), *(_cost(record, name) for name in costs)])
     return out.getvalue()
 
 
-def _place(record: Record) -> tuple[str, str, str, int]:
+def place(record: Record) -> tuple[str, str, str, int]:
+    """Where a trial stands in files that list all of them."""
     planned = record.planned
     return planned.section, planned.cell, planned.entry, planned.seed
 
