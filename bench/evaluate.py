@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from datasets.loader import FrameStore, ViewSettings, evaluation_clips
 from datasets.types import ClipRef
+from datasets.views import FrameStore, ViewSettings, evaluation_clips
 from methods.base import Method
 
 

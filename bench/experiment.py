@@ -24,9 +24,11 @@ from bench.spec import Net, TrialSpec
 from bench.train import State, build_optimizer, train, warmup_steps
 from datasets.draws import generator
 from datasets.errors import UserError
-from datasets.loader import BatchSizes, FrameStore, Loader, ViewSettings
+from datasets.loader import BatchSizes, Loader
+from datasets.read_ahead import ReadAhead
 from datasets.splits import Split
 from datasets.types import ClipRef, ClipTable, TaskInfo
+from datasets.views import FrameStore, ViewSettings
 from methods import ema
 from methods.base import Method
 from methods.config import build
@@ -85,15 +87,18 @@ class Experiment:
             after()
 
         spec = self._spec
-        train(
-            self.state,
-            self._loader,
-            spec.protocol,
-            seed=spec.seed,
-            hidden_labels=hidden,
-            log=log,
-            after=step_done,
-        )
+        try:
+            train(
+                self.state,
+                self._loader,
+                spec.protocol,
+                seed=spec.seed,
+                hidden_labels=hidden,
+                log=log,
+                after=step_done,
+            )
+        finally:
+            self._loader.close()
 
     def predictions(self) -> pd.DataFrame:
         """Predictions of the chosen weights on the clips that are scored, see `evaluate.prediction_table`."""
@@ -224,19 +229,23 @@ def build_backbone(net: Net) -> nn.Module:
     return builder(weights=net.weights, **net.config)
 
 
-def _build_loader(spec: TrialSpec, scene: Scene, method: Method) -> Loader:
-    sizes = spec.protocol.batch
-    return Loader(
+def _build_loader(spec: TrialSpec, scene: Scene, method: Method) -> Loader | ReadAhead:
+    """Batches by (micro) step; for a GPU, the trial's processor threads read them ahead."""
+    sizes, steps = spec.protocol.batch, spec.protocol.steps
+    loader = Loader(
         store=scene.cache,
         labeled=scene.split.labeled,
         unlabeled=scene.split.unlabeled,
         recipe=method.recipe(),
         settings=scene.settings,
         sizes=BatchSizes(labeled=sizes.labeled, unlabeled=sizes.unlabeled, warmup=sizes.warmup),
-        warmup_steps=warmup_steps(method, spec.protocol.steps) * sizes.accumulate,
+        warmup_steps=warmup_steps(method, steps) * sizes.accumulate,
         seed=spec.seed,
         device=scene.device,
     )
+    if scene.device.type == "cpu":  # its threads are those that train
+        return loader
+    return ReadAhead(loader, steps=steps * sizes.accumulate, workers=spec.protocol.threads, pin=True)
 
 
 def evaluated_model(spec: TrialSpec, state: State) -> nn.Module:

@@ -16,9 +16,9 @@ from bench.spec import TrialSpec
 from bench.store import TrialFolder
 from bench.trial import open_cache
 from datasets.errors import UserError
-from datasets.loader import FrameStore, ViewSettings, evaluation_clips
 from datasets.splits import make_split
 from datasets.types import ClipRef, ClipTable
+from datasets.views import FrameStore, ViewSettings, evaluation_clips
 from methods.base import Classifier, Method
 
 FORMAT = 1

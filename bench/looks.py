@@ -19,8 +19,8 @@ from bench import evaluate
 from bench.experiment import Experiment, Scene, evaluated_model
 from bench.spec import Evaluation, TrialSpec
 from datasets import augment, draws
-from datasets.loader import FrameStore, ViewSettings, render
 from datasets.types import Clip, ClipSampler
+from datasets.views import FrameStore, ViewSettings, render
 from methods.base import Method
 
 _CENTER = 0.5

@@ -19,8 +19,8 @@ from bench.spec import TrialSpec
 from bench.train import warmup_steps
 from datasets.draws import derive
 from datasets.errors import UserError
-from datasets.loader import evaluation_clips
 from datasets.types import Clip
+from datasets.views import evaluation_clips
 from methods.base import Method, Progress
 from methods.draws import Draws
 

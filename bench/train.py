@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,6 @@ from torch.optim import SGD, AdamW
 from bench.evaluate import DivergedError
 from bench.spec import Optimizer, Protocol
 from datasets.draws import derive
-from datasets.loader import Loader
 from datasets.types import UNKNOWN, Batch
 from methods import ema
 from methods.base import Method, Progress, Step
@@ -23,6 +23,13 @@ from methods.draws import Draws
 
 LOG_EVERY = 10
 """Steps between two lines of the metrics log."""
+
+
+class Batches(typing.Protocol):
+    """What makes the batch of a (micro) step: `datasets.loader.Loader`, or one that reads ahead."""
+
+    def batch(self, step: int, /) -> Batch:
+        """The batch of a step, 0-based."""
 
 
 @dataclass
@@ -84,7 +91,7 @@ def learning_rate(settings: Optimizer, step: int, total: int) -> float:
 
 def train(
     state: State,
-    loader: Loader,
+    batches: Batches,
     protocol: Protocol,
     *,
     seed: int,
@@ -96,7 +103,7 @@ def train(
 
     Args:
         state: model, average and optimizer; changed in place.
-        loader: batches by (micro) step.
+        batches: of each (micro) step.
         protocol: the suite's settings.
         seed: the trial's seed; dropout inside nets is reseeded from it at every step, so that a resumed
             trial needs no stored generator state.
@@ -117,7 +124,7 @@ def train(
         values: dict[str, float] = {"step": state.step, "lr": lr}
         for part in range(protocol.batch.accumulate):
             micro = state.step * protocol.batch.accumulate + part
-            batch = loader.batch(micro)
+            batch = batches.batch(micro)
             progress = Progress(
                 step=state.step,
                 total_steps=protocol.steps,

@@ -44,12 +44,12 @@ from torch import Tensor
 from datasets import augment, draws, video_io
 from datasets.clip_cache import ClipCache
 from datasets.decoders import order
-from datasets.loader import Frames, ViewSettings, render
 from datasets.manifest import Pin, decode_pinned, pins
 from datasets.policy import AugmentPolicy
 from datasets.sampling import Segments
 from datasets.types import ClipRef, ClipTable
 from datasets.verify import verify
+from datasets.views import Frames, ViewSettings, render
 
 FRAMES, SIZE, SHORT_SIDE = 8, 224, 256
 SIDES = (256, 320)

@@ -2,7 +2,8 @@
 
 Written the way the procedure reads: the student sees labeled, strong and mixed clips one after the other,
 the teacher makes K passes through the whole net with its dropout on, attention is a softmax of a product,
-and the average moves tensor by tensor.  Nothing else differs, so the losses are those of `sefar`.
+the last block computes tokens that nothing reads, and the average moves tensor by tensor.  Nothing else
+differs, so the losses are those of `sefar`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.backbones.timesformer import Attention
+from bench.backbones.timesformer import Attention, Block
 from datasets.types import Batch, Clip
 from methods import mixing, ramps
 from methods.base import Progress
@@ -31,11 +32,17 @@ def explicit_attention(layer: Attention, x: Tensor) -> Tensor:
     return out
 
 
+def whole_block(block: Block, cls: Tensor, x: Tensor) -> Tensor:
+    """The class token of a block that computes all of its tokens."""
+    made, _ = block(cls, x)
+    return made
+
+
 class Transcript:
     """The published step on the student and teacher of a method, which it takes over.
 
     Args:
-        method: SeFAR with a TimeSformer; its attention is replaced.
+        method: SeFAR with a TimeSformer; its attention and its last block are replaced.
     """
 
     def __init__(self, method: SeFAR) -> None:
@@ -45,6 +52,8 @@ class Transcript:
             for module in model.modules():
                 if isinstance(module, Attention):
                     module.forward = explicit_attention.__get__(module)  # type: ignore[method-assign]
+                elif isinstance(module, Block):
+                    module.class_token = whole_block.__get__(module)  # type: ignore[method-assign]
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """The weighted terms of one step."""

@@ -10,6 +10,7 @@ first reads it; a damaged one is decoded again and must then give the same pixel
 from __future__ import annotations
 
 import hashlib
+import threading
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
@@ -73,6 +74,7 @@ class ClipCache:
         mark_used([folder / pack for pack in packs])
         self._checked: set[str] = set()
         self._mended: dict[str, NDArray[np.uint8]] = {}
+        self._mending = threading.Lock()
         self.errors: dict[str, str] = dict(errors)
         self.flaws: dict[str, str] = {key: entry.flaw for key, entry in entries.items() if entry.flaw}
 
@@ -223,7 +225,9 @@ class ClipCache:
         if len(block) == entry.bytes and zlib.crc32(block.data) == entry.crc:
             self._checked.add(key)
             return block
-        self._mended[key] = self._mend(key, entry)
+        with self._mending:
+            if key not in self._mended:  # another thread has not mended it meanwhile
+                self._mended[key] = self._mend(key, entry)
         return self._mended[key]
 
     def _mend(self, key: str, entry: Entry) -> NDArray[np.uint8]:

@@ -7,11 +7,13 @@ those of a ViT in timm, so that image weights load by name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.backbones.vit_weights import load_weights, resize_places
 from datasets.errors import UserError
@@ -46,8 +48,34 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, length, D) -> the same shape."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(q, k, v)
+        return self._attended(q, k, v)
+
+    def of_first(self, x: Tensor) -> Tensor:
+        """(N, length, D) -> (N, 1, D): `forward` of the first token, without the others' queries."""
+        dim = x.shape[2]
+        weight, bias = self.qkv.weight, self.qkv.bias
+        query: Tensor = F.linear(x[:, :1], weight[:dim], bias[:dim])
+        both: Tensor = F.linear(x, weight[dim:], bias[dim:])
+        n, length = x.shape[:2]
+        q = query.view(n, 1, self.heads, -1).transpose(1, 2)
+        k, v = both.view(n, length, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return self._attended(q, k, v)
+
+    def _attended(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries (N, heads, m, D / heads), keys and values (N, heads, length, D / heads) -> (N, m, D)."""
+        with _kernels(q):
+            attended = F.scaled_dot_product_attention(q, k, v)
         return cast(Tensor, self.proj(attended.transpose(1, 2).flatten(2)))
+
+
+def _kernels(q: Tensor) -> AbstractContextManager[None]:
+    """Which kernels may be taken: torch's choice, but where gradients in bfloat16 are wanted of a CPU.
+
+    There the backward pass of the fused kernel takes several times that of the plain products (torch 2.15, 56
+    sequences of 50 tokens, 3 heads: 31 ms against 5 ms).
+    """
+    slow = q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled()
+    return sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
 
 
 class Mlp(nn.Module):
@@ -84,17 +112,37 @@ class Block(nn.Module):
         updates are averaged.
         """
         n, frames, places = x.shape[:3]
-        over_time = x.transpose(1, 2).flatten(0, 1)
-        update = self.temporal_fc(self.drop_path(self.temporal_attn(self.temporal_norm1(over_time))))
-        x = x + update.unflatten(0, (n, places)).transpose(1, 2)
-        copies = cls[:, None].expand(-1, frames, -1, -1)
-        over_space = torch.cat([copies, x], 2).flatten(0, 1)
-        update = self.drop_path(self.attn(self.norm1(over_space))).unflatten(0, (n, frames))
+        x = self._over_time(x)
+        update = self.drop_path(self.attn(self._frames_of(cls, x))).unflatten(0, (n, frames))
         cls = cls + update[:, :, :1].mean(1)
         x = x + update[:, :, 1:]
         tokens = torch.cat([cls, x.flatten(1, 2)], 1)
         tokens = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
         return tokens[:, :1], tokens[:, 1:].unflatten(1, (frames, places))
+
+    def class_token(self, cls: Tensor, x: Tensor) -> Tensor:
+        """The class token of `forward`, (N, 1, D), alone: all that is asked of the last block.
+
+        Patch tokens are needed up to the keys and values of the attention over space.  Their queries and what
+        follows, 10 of the block's 17 products of D x D per token, are left out.
+        """
+        n, frames = x.shape[:2]
+        x = self._over_time(x)
+        update = self.drop_path(self.attn.of_first(self._frames_of(cls, x))).unflatten(0, (n, frames))
+        cls = cls + update.mean(1)
+        return cast(Tensor, cls + self.drop_path(self.mlp(self.norm2(cls))))
+
+    def _over_time(self, x: Tensor) -> Tensor:
+        """Patch tokens after the attention over time."""
+        n, _, places = x.shape[:3]
+        over_time = x.transpose(1, 2).flatten(0, 1)
+        update = self.temporal_fc(self.drop_path(self.temporal_attn(self.temporal_norm1(over_time))))
+        return cast(Tensor, x + update.unflatten(0, (n, places)).transpose(1, 2))
+
+    def _frames_of(self, cls: Tensor, x: Tensor) -> Tensor:
+        """(N T, 1 + S, D): the normalized tokens of each frame behind a copy of the class token."""
+        copies = cls[:, None].expand(-1, x.shape[1], -1, -1)
+        return cast(Tensor, self.norm1(torch.cat([copies, x], 2).flatten(0, 1)))
 
 
 class PatchEmbed(nn.Module):
@@ -179,9 +227,10 @@ class TimeSformer(nn.Module):
         tokens = tokens.flatten(2).transpose(1, 2) + places
         tokens = tokens.unflatten(0, (n, -1)) + self._times(level, x.shape[2])
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(n, -1, -1)
-        for block in self.blocks:
+        *blocks, last = cast("list[Block]", list(self.blocks))
+        for block in blocks:
             cls, tokens = block(cls, tokens)
-        return cast(Tensor, self.norm(cls[:, 0]))
+        return cast(Tensor, self.norm(last.class_token(cls, tokens)[:, 0]))
 
     def _places(self, rows: int, columns: int) -> Tensor:
         """(1, rows columns, D) position embeddings, interpolated where the crop is not the table's."""

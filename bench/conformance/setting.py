@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from bench.backbones.shiftnet import shiftnet
 from datasets.draws import derive, generator
-from datasets.loader import BatchSizes, Loader, ViewSettings
+from datasets.loader import BatchSizes, Loader
 from datasets.policy import AugmentPolicy
 from datasets.types import UNKNOWN, Batch, ClipRef, Recipe, TaskInfo, View
+from datasets.views import ViewSettings
 from methods.base import Method, Progress, Step
 from methods.config import build
 from methods.draws import Draws

@@ -31,8 +31,8 @@ from bench.conformance.setting import (
 from bench.spec import Batch, Optimizer, Protocol
 from bench.train import State, build_optimizer, train
 from datasets.draws import derive
-from datasets.loader import evaluation_clips
 from datasets.types import UNKNOWN, Clip
+from datasets.views import evaluation_clips
 from methods import ema
 from methods.base import Head, Method
 from methods.config import build

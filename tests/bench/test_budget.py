@@ -19,11 +19,11 @@ from bench.plan import Choice, plan_section
 from bench.spec import Protocol
 from bench.store import TrialFolder
 from bench.suite import load_suite
-from datasets.loader import ViewSettings
 from datasets.sampling import Segments
 from datasets.splits import Split
 from datasets.synthgym import SynthGymTiny
 from datasets.types import Batch, ClipRef, Recipe, TaskInfo, View
+from datasets.views import ViewSettings
 from methods.base import Method, Progress, Step
 from methods.extra_inputs import rehearsed
 from methods.fixmatch import FixMatch

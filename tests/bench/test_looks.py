@@ -17,10 +17,10 @@ from bench.plan import Choice, plan_section
 from bench.spec import Evaluation, TrialSpec
 from bench.store import TrialFolder
 from bench.suite import load_suite
-from datasets.loader import ViewSettings, evaluation_clips
 from datasets.policy import AugmentPolicy
 from datasets.sampling import Segments
 from datasets.synthgym import SynthGymTiny
+from datasets.views import ViewSettings, evaluation_clips
 
 CPU = torch.device("cpu")
 

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from datasets.loader import BatchSizes, Loader, Stream, ViewSettings, evaluation_clips
+from datasets.loader import BatchSizes, Loader, Stream
 from datasets.policy import AugmentPolicy
 from datasets.sampling import Segments
 from datasets.types import Batch, ClipRef, Recipe, View
+from datasets.views import ViewSettings, evaluation_clips
 from sefar.sampling import DualLevel
 
 PLAIN = AugmentPolicy()

@@ -10,13 +10,13 @@ import torch
 from odd_videos import CASES
 
 from datasets.clip_cache import ClipCache
-from datasets.loader import ViewSettings, evaluation_clips
 from datasets.manifest import pins
 from datasets.policy import AugmentPolicy
 from datasets.sampling import Segments
 from datasets.verify import verify
 from datasets.video_io import UndecodableError, read_with
 from datasets.video_list import ListEntry, VideoListSet
+from datasets.views import ViewSettings, evaluation_clips
 
 SIDE = 32
 SETTINGS = ViewSettings(policies={"test": AugmentPolicy()}, size=SIDE, normalize="kinetics", mirror=False)

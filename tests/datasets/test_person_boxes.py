@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from datasets.errors import UserError
-from datasets.loader import BatchSizes, Loader, ViewSettings
+from datasets.loader import BatchSizes, Loader
 from datasets.person_boxes import Boxes, person_masks, read_boxes
 from datasets.policy import AugmentPolicy, RandAugmentPolicy
 from datasets.sampling import Segments
 from datasets.types import ClipRef, Recipe, View
+from datasets.views import ViewSettings
 
 KEYS = [str(i) for i in range(6)]
 

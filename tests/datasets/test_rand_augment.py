@@ -16,11 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from datasets.augment import central, draw
-from datasets.loader import BatchSizes, Loader, ViewSettings
+from datasets.loader import BatchSizes, Loader
 from datasets.policy import MOST_OPS, AugmentPolicy, RandAugmentPolicy
 from datasets.rand_augment import LEVELS, OPERATIONS, rand_augment
 from datasets.sampling import Segments
 from datasets.types import ClipRef, Recipe, View
+from datasets.views import ViewSettings
 
 POLICY = RandAugmentPolicy(ops=2, magnitude=15)
 

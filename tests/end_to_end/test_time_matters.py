@@ -17,9 +17,10 @@ from bench.backbones.shiftnet import shiftnet
 from bench.suite import load_suite
 from bench.train import State, build_optimizer, train
 from datasets.clip_cache import ClipCache
-from datasets.loader import BatchSizes, Loader, ViewSettings, evaluation_clips
+from datasets.loader import BatchSizes, Loader
 from datasets.synthgym import SynthGym, SynthGymOrder
 from datasets.types import ClipSampler, Indices, TaskInfo
+from datasets.views import ViewSettings, evaluation_clips
 from methods import ema
 from methods.config import build
 from methods.supervised import Supervised

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,37 @@ def test_every_parameter_learns_after_the_first_step() -> None:
         net(clip(2, 4)).square().sum().backward()
         optimizer.step()
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_last_block_leaves_out_only_what_nothing_reads(training: bool) -> None:
+    net = TimeSformer(D, HEADS, 1, image=SIDE, drop_path=0.5).train(training)
+    block = net.blocks[0]
+    block.drop_path.p = 0.5
+    nn.init.normal_(block.temporal_fc.weight, std=0.1)
+    cls, tokens = torch.randn(3, 1, D), torch.randn(3, 5, 4, D)
+    made = []
+    for form in (block.class_token, lambda *given: block(*given)[0]):
+        torch.manual_seed(3)
+        block.zero_grad()
+        out = form(cls, tokens)
+        out.sum().backward()
+        made.append([out, *(parameter.grad.clone() for parameter in block.parameters())])
+    for short, whole in zip(*made, strict=True):
+        torch.testing.assert_close(short, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_in_bfloat16_gradients_are_those_of_the_fused_kernel() -> None:
+    layer, x = timesformer.Attention(D, HEADS), torch.randn(4, 50, D)
+    made = []
+    for kernels in (timesformer._kernels, lambda q: nullcontext()):
+        layer.zero_grad()
+        with pytest.MonkeyPatch.context() as patch, torch.autocast("cpu", torch.bfloat16):
+            patch.setattr(timesformer, "_kernels", kernels)
+            layer(x).square().sum().backward()
+        assert layer.qkv.weight.grad is not None
+        made.append(layer.qkv.weight.grad.clone())
+    assert (made[0] - made[1]).norm() < 0.02 * made[1].norm()
 
 
 def test_drop_path_grows_linearly_to_a_tenth_and_rests_in_evaluation() -> None:
