@@ -14,6 +14,7 @@ from bench import run_places
 from bench.costs import seconds
 from bench.environment import processor
 from bench.index import Index, held_bytes
+from bench.method_times import labeled_clips
 from bench.plan import PlannedTrial
 from bench.progress import clock
 from bench.spec import TrialSpec
@@ -157,8 +158,8 @@ def _likeness(backbone: str, device: str, method: str, data: str) -> tuple[tuple
 def longest_first(trials: Sequence[PlannedTrial], past: Iterable[Past]) -> list[PlannedTrial]:
     """Trials by the time that they will take, longest first, so that none runs alone at the end.
 
-    Where no past trial tells, steps times clips per step stand for time, at the pace of those that are known.
-    Equally long ones keep their order.
+    Where no past trial tells, steps times clips per step stand for time, at the pace of those that are known;
+    what a clip takes with each method was measured (`method_times`).  Equally long ones keep their order.
     """
     paces = Paces(past)
     known = {trial.spec.id: paces.seconds(trial.spec) for trial in trials}
@@ -172,10 +173,11 @@ def longest_first(trials: Sequence[PlannedTrial], past: Iterable[Past]) -> list[
     return sorted(trials, key=length, reverse=True)
 
 
-def _clips(spec: TrialSpec) -> int:
-    """Clips that a trial trains on."""
+def _clips(spec: TrialSpec) -> float:
+    """Labeled clips whose training takes about as long as the trial's."""
     batch = spec.protocol.batch
-    return spec.protocol.steps * batch.accumulate * (batch.labeled + batch.unlabeled)
+    step = labeled_clips(spec.method, batch.labeled, batch.unlabeled)
+    return spec.protocol.steps * batch.accumulate * step
 
 
 def forecast(todo: Sequence[PlannedTrial], past: Sequence[Past], cpus: int, gpus: int) -> Forecast:

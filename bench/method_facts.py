@@ -7,15 +7,14 @@ of clips through a backbone, forward and backward, is counted.  So they hold for
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.backbones.shiftnet import shiftnet
+from bench.method_times import measured
 from datasets.types import Batch, Clip, TaskInfo, View
 from methods.base import Method, Progress, Source
 from methods.config import build
@@ -32,9 +31,6 @@ TASK = TaskInfo(
 )
 LATE = Progress(step=900, total_steps=1000, warmup_steps=0, draws=Draws(0, 900))
 """Late in training, when every term of a loss is at work."""
-
-MEASURED = "method_cost.json"
-"""File beside this one with the times that `benchmarks/method_cost.py` measured."""
 
 
 @dataclass(frozen=True)
@@ -83,30 +79,6 @@ def facts_of(method: type[Method]) -> Facts:
         forward=counts.forward / CLIPS,
         backward=counts.backward / CLIPS,
         separable=method.separable_with(made.config),
-    )
-
-
-@functools.cache
-def _measurement() -> dict[str, Any]:
-    file = resources.files("bench") / MEASURED
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found
-
-
-def measured() -> dict[str, float]:
-    """Times of steps relative to labels alone, by method; empty before they were measured."""
-    return {name: row["ratio"] for name, row in _measurement().get("methods", {}).items()}
-
-
-def measured_how() -> str:
-    """When and how times were measured, for a footnote; empty before they were."""
-    made = _measurement().get("settings")
-    if made is None:
-        return ""
-    return (
-        f"measured on {made['date']} with the small net ({made['labeled_clips']} labeled and as many "
-        f"unlabeled clips, threads: {made['threads']}, median of {made['rounds']} rounds in which all "
-        "methods take turns)"
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench.method_facts import Facts, facts_of, measured_how
+from bench.method_facts import Facts, facts_of
+from bench.method_times import measured_how
 from methods.base import Method, Source
 from methods.listed_apart import BOUNDS, NOT_IMPLEMENTABLE, Apart
 

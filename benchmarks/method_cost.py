@@ -26,7 +26,8 @@ import torch
 
 from bench import plugins
 from bench.backbones.shiftnet import shiftnet
-from bench.method_facts import CLASSES, FRAMES, LATE, MEASURED, TASK, facts_of, random_batch
+from bench.method_facts import CLASSES, FRAMES, LATE, TASK, facts_of, random_batch
+from bench.method_times import MEASURED
 from datasets.errors import UserError
 from datasets.types import Batch
 from methods.base import Method

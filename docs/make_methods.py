@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 
 from bench import plugins
-from bench.method_facts import Facts, facts_of, measured_how
+from bench.method_facts import Facts, facts_of
+from bench.method_times import measured_how
 from methods.base import Method
 from methods.config import Choices, Span, tuning_ranges
 from methods.listed_apart import BOUNDS, NOT_IMPLEMENTABLE, Apart

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from datasets.errors import UserError
+
 
 def _move(x: Tensor, frames: int, sign: int) -> Tensor:
     """The shift itself; channels stay the innermost axis in memory, where convolutions are quickest."""
@@ -67,12 +69,19 @@ class ShiftNet(nn.Module):
     `levels`: frames of a short element and of a whole clip move differently, and a running average over both
     fits neither (layer normalization, which the nets of SeFAR's paper have, knows no such average).  With
     one, the default, all levels share it.
+
+    Raises:
+        UserError: for `levels` below 1, or clips with more levels than several that it was made for.
     """
 
     patch = (1, 8, 8)  # 4 x 4 cells of a 32 x 32 clip: as many tubes as make sense at this size
 
     def __init__(self, width: int = 16, dim: int = 96, levels: int = 1) -> None:
         super().__init__()
+        if levels < 1:
+            raise UserError(
+                f"backbone 'shiftnet': its config field 'levels' is {levels}; it must be at least 1."
+            )
         w1, w2, w3 = width, 2 * width, 4 * width
         self.dim = 2 * dim
         self.conv1 = nn.Conv2d(6, w1, 5, 2, 2, bias=False)
@@ -86,7 +95,7 @@ class ShiftNet(nn.Module):
     def forward(self, x: Tensor, level: int = 0) -> Tensor:
         """(N, 3, T, 32, 32) -> (N, 2 dim)."""
         n, _, frames = x.shape[:3]
-        norms = cast(_Norms, self.norms[min(level, len(self.norms) - 1)])
+        norms = self._norms(level)
         x = x.permute(0, 2, 3, 4, 1)
         difference = F.pad(x[:, 1:] - x[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
         x = torch.cat([x, difference], 4).flatten(0, 1).permute(0, 3, 1, 2)
@@ -97,6 +106,15 @@ class ShiftNet(nn.Module):
         x = F.relu(norms.norm4(self.time1(x)))
         x = x + F.relu(norms.norm5(self.time2(x)))
         return torch.cat([x.mean(2), x.amax(2)], 1)
+
+    def _norms(self, level: int) -> _Norms:
+        made = len(self.norms)
+        if made > 1 and level >= made:
+            raise UserError(
+                f"backbone 'shiftnet' has batch normalizations for {made} levels, but clips have a level "
+                f"{level + 1}; give its config field 'levels' their number, or leave it out to share one."
+            )
+        return cast(_Norms, self.norms[level if made > 1 else 0])
 
 
 def shiftnet(width: int = 16, dim: int = 96, levels: int = 1) -> ShiftNet:

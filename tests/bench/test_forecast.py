@@ -137,16 +137,23 @@ def test_the_longest_trials_run_first() -> None:
     short, large, long = _sized(0, 10, 8), _sized(1, 10, 92), _sized(2, 100, 8)
     slow = _sized(3, 12, 8, method="fixmatch")
     trials = [short, large, long, slow]
-    assert longest_first(trials, []) == [long, large, slow, short]  # steps times clips per step
+    assert longest_first(trials, []) == [long, slow, short, large]  # `supervised` uses labeled clips alone
     assert longest_first([long, short, long], []) == [long, long, short]
     past = dataclasses.replace(HERE, per_step=1.0, around=0.0)
     taught = [past, dataclasses.replace(past, method="fixmatch", per_step=50.0)]
     assert longest_first(trials, taught) == [slow, long, short, large]
 
 
+def test_without_any_past_methods_with_slow_steps_run_first() -> None:
+    names = ["supervised", "fixmatch", "sefar", "plugin"]
+    trials = [_sized(seed, 100, 16, method=name) for seed, name in enumerate(names)]
+    order = [trial.spec.method for trial in longest_first(trials, [])]
+    assert order == ["sefar", "fixmatch", "plugin", "supervised"]  # nobody timed the plugin
+
+
 def test_where_the_past_tells_of_some_trials_the_others_go_by_their_size() -> None:
-    known, other = _sized(0, 100, 8), _sized(1, 100, 24).spec.backbone.model_copy(update={"name": "r3d_18"})
-    spec = _sized(1, 100, 24).spec.model_copy(update={"backbone": other})
+    known, other = _sized(0, 100, 8), _sized(1, 300, 8).spec.backbone.model_copy(update={"name": "r3d_18"})
+    spec = _sized(1, 300, 8).spec.model_copy(update={"backbone": other})
     larger = PLANNED.model_copy(update={"spec": spec})
     assert longest_first([known, larger], [HERE]) == [larger, known]
     smaller = PLANNED.model_copy(

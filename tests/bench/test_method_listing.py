@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench import method_facts, plugins
+from bench import method_facts, method_times, plugins
 from bench.method_facts import facts_of
 from bench.method_listing import as_text, listing
 from datasets.errors import UserError
@@ -124,7 +124,7 @@ def test_measured_times_are_shown_where_there_are_any(monkeypatch: pytest.Monkey
     rows = listing(["fixmatch", "supervised"], load)
     assert [row["cost_measured"] for row in rows[:2]] == [2.125, None]
     how = {"date": "2026-02-03", "labeled_clips": 8, "threads": 1, "rounds": 30}
-    monkeypatch.setattr(method_facts, "_measurement", lambda: {"settings": how})
+    monkeypatch.setattr(method_times, "_measurement", lambda: {"settings": how})
     lines = as_text(rows).splitlines()
     assert "time" in lines[0]
     assert "2.12" in lines[1]
@@ -132,7 +132,7 @@ def test_measured_times_are_shown_where_there_are_any(monkeypatch: pytest.Monkey
 
 
 def test_the_committed_times_have_labels_alone_as_their_unit() -> None:
-    assert 0.9 <= method_facts.measured()["supervised"] <= 1.1
+    assert 0.9 <= method_times.measured()["supervised"] <= 1.1
 
 
 def test_ls_methods_knows_all_methods(bench: Any) -> None:
