@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +121,7 @@ def train(
         for group in state.optimizer.param_groups:
             group["lr"] = lr
         state.optimizer.zero_grad(set_to_none=True)
-        values: dict[str, float] = {"step": state.step, "lr": lr}
+        parts: list[Mapping[str, Tensor]] = []
         for part in range(protocol.batch.accumulate):
             micro = state.step * protocol.batch.accumulate + part
             batch = batches.batch(micro)
@@ -133,10 +133,11 @@ def train(
             )
             torch.manual_seed(derive(seed, f"torch/{micro}") >> 1)
             made = _forward_backward(state, batch, progress, protocol)
-            values.update(_losses(made, state))
+            parts.append({name: value.detach() for name, value in made.losses.items()})
             state.clips += len(batch.label) + len(batch.unlabeled_index)
-            if state.step % LOG_EVERY == 0:
-                values.update(pseudo_label_quality(made, batch, hidden_labels))
+        values = {"step": state.step, "lr": lr, **_losses(parts, state)}
+        if state.step % LOG_EVERY == 0:
+            values.update(pseudo_label_quality(made, batch, hidden_labels))
         state.optimizer.step()
         state.method.after_step(progress)
         ema.update(state.average, state.method.student, _evaluation_decay(protocol, state.step))
@@ -172,15 +173,23 @@ def _forward_backward(state: State, batch: Batch, progress: Progress, protocol: 
     return made
 
 
-def _losses(made: Step, state: State) -> dict[str, float]:
-    values = {f"loss/{name}": float(value.detach()) for name, value in made.losses.items()}
-    for name, value in values.items():
+def _losses(parts: Sequence[Mapping[str, Tensor]], state: State) -> dict[str, float]:
+    """The loss terms of the step's last micro-batch.
+
+    Those of all micro-batches are fetched from the device at once: every look at a number waits for a GPU.
+
+    Raises:
+        DivergedError: when a term of any micro-batch is not finite.
+    """
+    terms = [(name, value) for losses in parts for name, value in losses.items()]
+    fetched = torch.stack([value.double() for _, value in terms]).tolist()
+    for (name, _), value in zip(terms, fetched, strict=True):
         if not math.isfinite(value):
             raise DivergedError(
-                f"loss term '{name.removeprefix('loss/')}' of method '{state.method.name}' became "
+                f"loss term '{name}' of method '{state.method.name}' became "
                 f"{value} at step {state.step}; lower its weight or the learning rate."
             )
-    return values
+    return {f"loss/{name}": value for (name, _), value in zip(terms, fetched, strict=True)}
 
 
 def pseudo_label_quality(made: Step, batch: Batch, hidden: Tensor) -> dict[str, float]:
