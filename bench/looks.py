@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from bench.experiment import Experiment, Scene, evaluated_model
 from bench.spec import Evaluation, TrialSpec
 from datasets import augment, draws
 from datasets.types import Clip, ClipSampler
-from datasets.views import FrameStore, ViewSettings, render
+from datasets.views import FrameStore, GatheredView, ViewSettings, gather_view, show_all
 from methods.base import Method
 
 _CENTER = 0.5
@@ -98,7 +99,8 @@ def look_clips(
     policy = settings.policies["test"]
     if look.place != _CENTER:  # a policy with a fixed center would hold the crop there
         policy = replace(policy, translate=None)
-    for start in range(0, len(keys), batch):
+
+    def read(start: int) -> GatheredView:
         chosen = keys[start : start + batch]
         frames = []
         for key in chosen:
@@ -109,4 +111,7 @@ def look_clips(
             for row, key in enumerate(chosen):
                 height, width = store.frames(key)[np.arange(1)].shape[1:3]
                 numbers.uniform[row, _SHIFT[0 if width >= height else 1]] = look.place
-        yield render(store, chosen, frames, policy, numbers, settings, device)
+        return gather_view(store, chosen, frames, numbers)
+
+    reads = (partial(read, start) for start in range(0, len(keys), batch))
+    return show_all(reads, policy, settings, device)

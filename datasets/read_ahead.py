@@ -6,10 +6,35 @@ reading from the clip cache and decoding JPEG pictures release Python's lock.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
-from datasets.loader import Gathered, Loader
-from datasets.types import Batch
+if TYPE_CHECKING:  # the loader's views are read ahead with this module, too
+    from datasets.loader import Gathered, Loader
+    from datasets.types import Batch
+
+T = TypeVar("T")
+
+
+def in_order(tasks: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
+    """What tasks return, in their order; threads have begun the next `workers` ones.
+
+    What a task raises is raised in its place, and then no further one begins.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="read-ahead") as threads:
+        coming: deque[Future[T]] = deque()
+        try:
+            for task in tasks:
+                coming.append(threads.submit(task))
+                if len(coming) > workers:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            for left in coming:
+                left.cancel()
 
 
 class ReadAhead:

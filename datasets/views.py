@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from datasets import augment, person_boxes
 from datasets.person_boxes import Boxes, person_masks
 from datasets.policy import AugmentPolicy
 from datasets.rand_augment import rand_augment
+from datasets.read_ahead import in_order
 from datasets.types import Clip, ClipSampler, Indices
 
 
@@ -74,11 +76,29 @@ def evaluation_clips(
     device: torch.device,
 ) -> Iterator[Clip]:
     """Deterministic views of the given clips under the policy `test`, in order, `batch` at a time."""
-    policy = settings.policies["test"]
-    for start in range(0, len(keys), batch):
+
+    def read(start: int) -> GatheredView:
         chosen = keys[start : start + batch]
         frames = [sampler.indices(store.frame_count(key), None) for key in chosen]
-        yield render(store, chosen, frames, policy, augment.central(len(chosen)), settings, device)
+        return gather_view(store, chosen, frames, augment.central(len(chosen)))
+
+    reads = (partial(read, start) for start in range(0, len(keys), batch))
+    return show_all(reads, settings.policies["test"], settings, device)
+
+
+def show_all(
+    reads: Iterable[Callable[[], GatheredView]],
+    policy: AugmentPolicy,
+    settings: ViewSettings,
+    device: torch.device,
+) -> Iterator[Clip]:
+    """Views, each read by a function, in order; for a GPU, threads read the coming ones ahead."""
+    if device.type == "cpu":
+        gathered: Iterable[GatheredView] = (read() for read in reads)
+    else:
+        gathered = in_order(reads, torch.get_num_threads())
+    for each in gathered:
+        yield show(each, policy, settings, device)
 
 
 def render(
@@ -97,8 +117,14 @@ def render(
     Returns:
         One (N, 3, T_level, size, size) tensor per level.
     """
-    read = GatheredView(gather(store, keys, frames), [len(level) for level in frames[0]], numbers)
-    return show(read, policy, settings, device)
+    return show(gather_view(store, keys, frames, numbers), policy, settings, device)
+
+
+def gather_view(
+    store: FrameStore, keys: Sequence[str], frames: Sequence[Indices], numbers: augment.Draw
+) -> GatheredView:
+    """The pixels of one view of a batch of clips, see `render`."""
+    return GatheredView(gather(store, keys, frames), [len(level) for level in frames[0]], numbers)
 
 
 def gather(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import UserError
 from datasets.loader import Loader
-from datasets.read_ahead import ReadAhead
+from datasets.read_ahead import ReadAhead, in_order
 from datasets.types import Batch, Recipe, View
 from tests.datasets.test_loader import LENGTHS, SAMPLER, Noisy, loader
 
@@ -108,3 +110,31 @@ def test_views_of_equal_frames_read_them_once() -> None:
     again = {"weak": View(SAMPLER, "weak"), "weak2": View(SAMPLER, "weak")}
     same = loader(Recipe(labeled={"labeled": View(SAMPLER, "labeled")}, unlabeled=again)).read(0)
     assert same.unlabeled["weak"].blocks is same.unlabeled["weak2"].blocks
+
+
+@given(count=st.integers(0, 12), workers=st.integers(1, 4), bad=st.integers(0, 20))
+def test_tasks_keep_their_order_and_end_at_the_first_that_fails(count: int, workers: int, bad: int) -> None:
+    begun = []
+
+    def task(number: int) -> int:
+        begun.append(number)
+        if number == bad:
+            raise UserError("damaged")
+        return number
+
+    found = []
+    try:
+        found.extend(in_order((partial(task, number) for number in range(count)), workers))
+        assert bad >= count
+    except UserError:
+        assert bad < count
+    assert found == list(range(min(bad, count)))
+    assert max(begun, default=0) <= bad + workers
+
+
+def test_who_stops_asking_leaves_no_thread() -> None:
+    for number in in_order((lambda: 1 for _ in range(100)), 3):
+        assert number == 1
+        break
+    gc.collect()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
