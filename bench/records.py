@@ -105,6 +105,13 @@ class Record:
         return self.planned.spec
 
     @property
+    def view_frames(self) -> int | None:
+        """Frames of a clip, over all levels, that a view shows; None where the record does not say."""
+        cost = self.done.get("step_cost") or {}
+        clips, frames = cost.get("clips_forward"), cost.get("frames_forward")
+        return round(frames / clips) if clips and frames else None
+
+    @property
     def barred(self) -> str | None:
         """Why this trial may not be on a board, or None."""
         if self.spec.limited:

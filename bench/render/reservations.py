@@ -41,7 +41,7 @@ def reservations(board: Board) -> list[str]:
             f"Compared are the seeds that all ranked entries have finished ({ranges(board.seeds)}); results "
             f"of {'seed' if len(left_out) == 1 else 'seeds'} {ranges(left_out)} are in results.csv only."
         )
-    said += _unseen(board)
+    said += _unequal_frames(board) + _unseen(board)
     return said + _unfinished(board) + _sensitive(board) + _no_claim(board)
 
 
@@ -61,6 +61,22 @@ def mixed_records(board: Board) -> list[str]:
 def row_name(row: Row) -> str:
     """The label of a row inside a sentence."""
     return name(row.entry.label)
+
+
+def _unequal_frames(board: Board) -> list[str]:
+    """That some rows have seen more of each clip than others."""
+    rows: dict[int, list[str]] = defaultdict(list)
+    for row in board.ranked:
+        for frames in sorted({n for record in row.records if (n := record.view_frames) is not None}):
+            rows[frames].append(row_name(row))
+    if len(rows) < 2:
+        return []
+    usual, *others = sorted(rows, key=lambda frames: len(rows[frames]), reverse=True)
+    apart = "; ".join(f"{listing(rows[frames])} {frames}" for frames in sorted(others))
+    return [
+        f"Rows do not show equally many frames of a clip: most {usual}, {apart}. More frames can help any "
+        "method, so a part of the differences between such rows may be theirs."
+    ]
 
 
 def _unseen(board: Board) -> list[str]:

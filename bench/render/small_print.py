@@ -121,24 +121,34 @@ def _protocol(records: Sequence[Record]) -> list[tuple[str, str]]:
         return []
 
     def each(read: Callable[[Protocol], str]) -> str:
-        return _by_entry(records, read)
+        return _by_entry(records, lambda record: read(record.spec.protocol))
 
     return [
         ("Checkpoint", each(lambda p: _CHECKPOINT[p.checkpoint])),
         ("Evaluated model", each(_evaluated)),
         ("Labeled augmentation", each(labeled_augmentation)),
         ("Batches", each(_batches)),
+        *_frames(records),
     ]
+
+
+def _frames(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """How much of a clip a net is shown; nothing where no record says so."""
+    known = [record for record in records if record.view_frames is not None]
+    if not known:
+        return []
+    said = _by_entry(known, lambda record: f"{record.view_frames} of a clip in a view, over all levels")
+    return [("Frames", said)]
 
 
 _CHECKPOINT = {"final": "the final step", "best_validation": "the best on validation clips"}
 
 
-def _by_entry(records: Sequence[Record], read: Callable[[Protocol], str]) -> str:
+def _by_entry(records: Sequence[Record], read: Callable[[Record], str]) -> str:
     """What most trials have, and which entries differ."""
     found: dict[str, dict[str, None]] = {}
     for record in records:
-        found.setdefault(read(record.spec.protocol), {})[record.planned.entry] = None
+        found.setdefault(read(record), {})[record.planned.entry] = None
     usual = max(found, key=lambda text: len(found[text]))
     others = [f"{listing(list(found[text]))}: {text}" for text in found if text != usual]
     return f"{'; '.join([usual, *others])}."

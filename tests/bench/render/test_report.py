@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from page_run import with_logs
-from synthetic_runs import suite, write_run
+from synthetic_runs import reseal, suite, write_run
 
 from bench.render import report as report_module
 from bench.render.report import write_report
+from bench.store import read_json
 from bench.suite import Tuned
 from datasets.errors import UserError
 
@@ -97,6 +98,19 @@ def test_failed_diverged_and_missing_trials_are_listed_with_their_cause(tmp_path
     assert "Compared are the seeds that all ranked entries have finished (0–2)" in page
     assert "5 of 5, 1 diverged" in table_row(page, "softmatch")
     assert "4 of 5" in table_row(page, "fixmatch")
+
+
+@pytest.mark.parametrize("frames", [8, 16])
+def test_rows_that_show_more_frames_than_others_are_named(tmp_path, frames):
+    loaded = suite(ENTRIES, notes=NOTES)
+    run = write_run(loaded, tmp_path / "run", lambda entry, labels, seed: LEAD[entry])
+    for trial in (run.path / "trials").iterdir():
+        mine = frames if read_json(trial / "spec.json")["config"]["form"] == "fixmatch" else 8
+        reseal(trial, step_cost={"clips_forward": 40.0, "frames_forward": 40 * mine})
+    page = write_report(loaded, run, tmp_path / "report", ("md",)).read_text(encoding="utf-8")
+    assert ("equally many frames of a clip: most 8, fixmatch 16." in page) == (frames == 16)
+    other = "; fixmatch: 16 of a clip in a view, over all levels" if frames == 16 else ""
+    assert f"- **Frames:** 8 of a clip in a view, over all levels{other}.\n" in page
 
 
 def test_limited_trials_are_barred_in_words(tmp_path):
