@@ -127,3 +127,16 @@ def test_a_suite_cannot_extend_what_does_not_exist_or_extends_itself(tmp_path: P
     with pytest.raises(UserError, match=r"own\.yaml:\d+: .*stepz.*Did you mean 'steps'"):
         own = {"title": "t", "tasks": [], "entries": [], "protocol": {"stepz": 7}}
         _extending(tmp_path / "own.yaml", sections={"embedded": own})
+
+
+@pytest.mark.parametrize(
+    "name", ["fine_grained", "classic", *(f"paper/table{n}" for n in ("1a", "1b", "1c", "2"))]
+)
+def test_where_methods_compete_all_show_equally_many_frames(name: str) -> None:
+    trials = make_agenda(load_suite(name), Choice(embedded=True, full=True), device="cuda").trials
+    shown: dict[str, set[int]] = {}
+    for trial in trials:
+        config = trial.spec.config
+        frames = sum(config["levels"]) if "levels" in config else config["frames"]
+        shown.setdefault(trial.entry, set()).add(frames or trial.spec.protocol.frames)
+    assert len(shown) > 2 and set.union(*shown.values()) == {8}, shown
