@@ -55,10 +55,16 @@ def refuse(spec: TrialSpec, where: str) -> None:
         method = cls(config, task, lambda: net)
         levels = method.sampler().levels
         refuse_views(method, spec, f"{where} (method '{spec.method}')")
+        reason = method.unsupported_size(spec.protocol.size)
     except UserError as error:
         raise _placed(error, where) from None
     except Exception:  # foreign code: the trial itself will fail with this, and the others go on
         return
+    if reason:
+        raise UserError(
+            f"{where}: method '{spec.method}' cannot run with backbone '{spec.backbone.name}': {reason}; "
+            "use a larger protocol.size or another backbone."
+        )
     refuse_clips(net, levels, spec, where)
 
 

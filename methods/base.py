@@ -188,6 +188,10 @@ class Method(nn.Module):
             )
         return None
 
+    def unsupported_size(self, size: int) -> str | None:
+        """Why this method cannot use clips of this crop side in pixels with its net, or None."""
+        return None
+
     @classmethod
     def unused(cls, config: Config) -> frozenset[str]:
         """Fields that have no effect under this config, so that tuning does not waste its search on them."""

@@ -70,6 +70,13 @@ class TubeMixed(Method):
         """The perturbed view without some of its color channels."""
         return mixing.drop_channels(clip, self.config.channel_dropout, draws, "channels")
 
+    def unsupported_size(self, size: int) -> str | None:
+        """A clip of a single cell has no tubes: nothing of it would be kept, whatever the target says."""
+        _, rows, columns = self.patch
+        if not self.mixes or max(1, size // rows) * max(1, size // columns) > 1:
+            return None
+        return f"clips of {size} x {size} pixels are one cell of its net's grid, so there are no tubes to mix"
+
     @property
     def mixes(self) -> bool:
         """Whether there are mixed clips at all."""

@@ -52,7 +52,7 @@ def full_passes(model: Classifier, clip: Clip, p: float, passes: int, draws: Dra
     Returns:
         (K, U, C) probabilities.
     """
-    with _active(random_layers(model)):
+    with _dropping(model):
         embeddings = [model.head.embed(model.features(clip)) for _ in range(passes)]
     return _classified(embeddings, model.head.classify, p, draws)
 
@@ -82,13 +82,20 @@ def _drops(module: nn.Module) -> bool:
 
 
 @contextmanager
-def _active(layers: Sequence[nn.Module]) -> Iterator[None]:
-    """The given layers in training mode, all others as they are."""
-    before = [layer.training for layer in layers]
-    for layer in layers:
-        layer.training = True
+def _dropping(model: Classifier) -> Iterator[None]:
+    """The model's dropout active: its random layers and all that hold them in training mode.
+
+    Holders count, because some ask their own mode whether to drop: the attention of timm's nets, and the
+    transformer layers of PyTorch, which leave dropout out of their fast path.  Batch normalization and
+    stochastic depth hold nothing, so they stay as they are.
+    """
+    layers = set(random_layers(model))
+    holders = [module for module in model.modules() if not layers.isdisjoint(module.modules())]
+    before = [module.training for module in holders]
+    for module in holders:
+        module.training = True
     try:
         yield
     finally:
-        for layer, mode in zip(layers, before, strict=True):
-            layer.training = mode
+        for module, mode in zip(holders, before, strict=True):
+            module.training = mode

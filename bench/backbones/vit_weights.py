@@ -99,7 +99,20 @@ def _download(name: str) -> object:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # the boundary to a network: every client library has errors of its own
         reason = type(error).__name__
-        raise UserError(f"weights '{name}' cannot be downloaded here ({reason}); {_WAY_ON}.") from error
+        raise UserError(
+            f"weights '{name}' cannot be downloaded here ({reason}); give the file {_place(name)} as "
+            "--init FILE, or go on with --init random."
+        ) from error
+
+
+def _place(name: str) -> str:
+    """Where the weights of a model of timm are to be had, for a machine that reaches it."""
+    import timm  # noqa: PLC0415
+
+    found = timm.get_pretrained_cfg(name.removeprefix("timm/"), allow_unregistered=True)
+    if found is not None and found.hf_hub_id:
+        return f"https://huggingface.co/{found.hf_hub_id}/resolve/main/model.safetensors"
+    return str(found.url) if found is not None and found.url else "of its weights (.pth or .safetensors)"
 
 
 def _plain(given: object, weights: str) -> dict[str, Tensor]:

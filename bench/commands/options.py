@@ -167,7 +167,9 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process tha
 Init = Annotated[
     str | None,
     typer.Option(
-        "--init", help="What nets start from instead of the suite's weights: 'random', a file or a name."
+        "--init",
+        help="What nets start from instead of the suite's weights: 'random', a file or a name; where they "
+        "differ, BACKBONE=FILE,BACKBONE=FILE.",
     ),
 ]
 KeepWeights = Annotated[

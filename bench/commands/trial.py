@@ -50,7 +50,7 @@ def trial(
     from bench import exit_codes
     from bench.export import SINGLE, read_order
     from bench.failures import INFRASTRUCTURE
-    from bench.initial_weights import net_from
+    from bench.initial_weights import net_from, parse_init
     from bench.leaks import refuse_leaks
     from bench.preemption import Preempted
     from bench.preflight import refuse
@@ -63,7 +63,9 @@ def trial(
 
     order = read_order(spec)
     planned = order.trial.spec
-    found = planned.model_copy(update={"backbone": net_from(planned.backbone, init)})
+    found = planned.model_copy(
+        update={"backbone": net_from(planned.backbone, parse_init(init) if init else {})}
+    )
     run = order.run if found == planned else SINGLE  # with other weights it is no trial of that run
     refuse(found, str(spec))
     refuse_leaks([found.data], accept_leak or ())

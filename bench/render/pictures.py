@@ -79,7 +79,7 @@ def draw(
 def _fluctuation(boards: Sequence[Board], look: dict[str, Look], write: Write) -> Picture | None:
     """The fluctuation of teachers on all data of a section, where trials tell of it."""
     told = [(board, teacher.told(board)) for board in boards if board.measure == "top1"]
-    known = [(board, tables) for board, tables in told if tables]
+    known = [(board, tables) for board, tables in told if teacher.fluctuates(tables)]
     if not known:
         return None
     figure = teacher.fluctuation([board for board, _ in known], [tables for _, tables in known], look)

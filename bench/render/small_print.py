@@ -126,6 +126,7 @@ def _protocol(records: Sequence[Record]) -> list[tuple[str, str]]:
     return [
         ("Checkpoint", each(lambda p: _CHECKPOINT[p.checkpoint])),
         ("Evaluated model", each(_evaluated)),
+        ("Test views", each(_looks)),
         ("Labeled augmentation", each(labeled_augmentation)),
         ("Batches", each(_batches)),
         *_frames(records),
@@ -157,6 +158,14 @@ def _by_entry(records: Sequence[Record], read: Callable[[Record], str]) -> str:
 def _evaluated(protocol: Protocol) -> str:
     model = protocol.evaluation
     return f"average of the weights (EMA, decay {model.decay:g})" if model.model == "ema" else "the student"
+
+
+def _looks(protocol: Protocol) -> str:
+    views, crops = protocol.evaluation.views, protocol.evaluation.crops
+    if views * crops == 1:
+        return "one deterministic view of a clip"
+    drawn = f"{count(views, 'draw')} of frames (the first one deterministic)"
+    return f"{drawn} x {count(crops, 'crop')} of a clip, probabilities averaged"
 
 
 def labeled_augmentation(protocol: Protocol) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.initial_weights import net_from, starting_from, statement
+from bench.initial_weights import net_from, parse_init, starting_from, statement
 from bench.spec import Net, TrialSpec
 from bench.store import read_json, sha256
 from bench.suite import load_suite
@@ -42,9 +42,43 @@ def test_the_record_says_which_weights_were_used(bench: Any) -> None:
 
 def test_a_single_trial_can_start_from_other_weights() -> None:
     net = Net(name="timesformer_small", weights="vit_small_patch16_224.augreg_in21k")
-    assert net_from(net, "random").weights == "random"
-    assert net_from(net, None) is net
-    assert net_from(Net(name="shiftnet"), "vit.pth") == Net(name="shiftnet")
+    assert net_from(net, parse_init("random")).weights == "random"
+    assert net_from(net, {}) is net
+    assert net_from(net, parse_init("timesformer_base=b.pth")) is net
+    assert net_from(Net(name="shiftnet"), parse_init("vit.pth")) == Net(name="shiftnet")
+
+
+def test_a_file_is_for_the_nets_that_start_from_weights_and_each_may_have_its_own() -> None:
+    def weights(given: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for entry in starting_from(load_suite("paper/table1a"), given).suite.sections["paper"].entries:
+            if entry.backbone:
+                found.setdefault(entry.backbone.name, set()).add(entry.backbone.weights)
+        return found
+
+    assert set.union(*weights("random").values()) == {"random"}
+    assert weights("vit.pth") == {
+        "r3d_18": {"random"}, "timesformer_small": {"vit.pth"}, "timesformer_base": {"vit.pth"},
+    }  # fmt: skip
+    both = weights("timesformer_small=s.pth,timesformer_base=runs=1/b.pth,r3d_18=r.pth")
+    assert both == {
+        "r3d_18": {"r.pth"}, "timesformer_small": {"s.pth"}, "timesformer_base": {"runs=1/b.pth"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("timesformer_smal=a.pth", "Did you mean 'timesformer_small'"),
+        ("shiftnet=a.pth", "backbone 'shiftnet' takes no weights"),
+        ("timesformer_small=", "give 'random', one file or name, or BACKBONE=FILE"),
+        ("a.pth,b.pth", "give 'random', one file or name, or BACKBONE=FILE"),
+        ("", "give 'random', one file or name"),
+    ],
+)
+def test_a_mistake_in_init_is_one_sentence(bench: Any, given: str, said: str) -> None:
+    answer = bench("plan", "--suite", bench.suite(), "--init", given)
+    assert answer.status == 1 and said in answer.sentence
 
 
 def test_bench_trial_goes_on_without_weights_that_it_cannot_get(

@@ -33,6 +33,14 @@ def _size(size: int, **backbone: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def _both(*changes: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        for each in changes:
+            each(content)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
@@ -48,6 +56,10 @@ def _size(size: int, **backbone: Any) -> Callable[[dict[str, Any]], None]:
         (
             _size(40, name="timesformer_tiny", config={"depth": 1}),
             ["protocol.size is 40", "'timesformer_tiny'", "patches of 16 x 16", "write 32 or 48"],
+        ),
+        (
+            _both(_size(16, name="timesformer_tiny", config={"depth": 1}), _sefar(levels=[2, 2, 4])),
+            ["entry 'sefar'", "'timesformer_tiny'", "16 x 16 pixels are one cell", "larger protocol.size"],
         ),
         (
             lambda content: _entry(

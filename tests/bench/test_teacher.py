@@ -86,3 +86,9 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / teacher.FILE).write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"teacher\.parquet: cannot be read"):
         teacher.read(tmp_path)
+
+
+def test_a_single_prediction_has_no_fluctuation_to_draw() -> None:
+    one = pd.DataFrame({"deviation": [np.nan, np.nan]})
+    assert not figures.fluctuates({"k-1": [one]}) and not figures.fluctuates({})
+    assert figures.fluctuates({"k-1": [one], "k-2": [one, pd.DataFrame({"deviation": [0.1]})]})

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.backbones.shiftnet import ShiftNet, shiftnet
@@ -40,6 +41,29 @@ class NoisyNet(ShiftNet):
 
     def forward(self, x: Tensor, level: int = 0) -> Tensor:
         return self.noise(super().forward(x, level))
+
+
+class Asking(nn.Module):
+    """Attention as timm has it: it asks its own mode, not its layer's, whether to drop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn_drop = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = self.attn_drop.p if self.training else 0.0
+        return F.scaled_dot_product_attention(x, x, x, dropout_p=p)
+
+
+class TokenNet(ShiftNet):
+    """The small net with a layer over 12 tokens of its feature."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__(8, 24)
+        self.layer = layer
+
+    def forward(self, x: Tensor, level: int = 0) -> Tensor:
+        return self.layer(super().forward(x, level).unflatten(1, (12, 4))).flatten(1)
 
 
 def _clip(clips: int) -> Clip:
@@ -128,3 +152,14 @@ def test_stochastic_depth_and_batch_statistics_stay_off() -> None:
     with torch.no_grad():
         full_passes(teacher, clip, 0.5, 3, Draws(7, 3))
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "layer", [Asking(), nn.TransformerEncoderLayer(4, 2, 8, dropout=0.5, batch_first=True)]
+)
+def test_layers_that_ask_their_own_mode_drop_too(layer: nn.Module) -> None:
+    teacher, clip = _teacher(TokenNet(layer)), _clip(4)
+    with torch.no_grad():
+        passes = full_passes(teacher, clip, 0.0, 4, Draws(7, 3))
+    assert float(passes.std(0).max()) > 1e-4  # the head drops nothing
+    assert not any(module.training for module in teacher.modules())

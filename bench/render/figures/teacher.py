@@ -35,6 +35,11 @@ def told(board: Board) -> dict[str, list[pd.DataFrame]]:
     return found
 
 
+def fluctuates(tables: Tables) -> bool:
+    """Whether any entry made several predictions of a clip: a single one has no deviation."""
+    return any(bool(table["deviation"].notna().any()) for mine in tables.values() for table in mine)
+
+
 def reliability(board: Board, tables: Tables, looks: Looks) -> Figure:
     """Accuracy of pseudo-labels after training by the teacher's confidence and by its deviation."""
     with settings():

@@ -260,8 +260,9 @@ def test_a_refused_download_says_which_file_to_give(monkeypatch: pytest.MonkeyPa
     with pytest.raises(UserError) as caught:
         tiny(weights="vit_tiny_patch16_224")
     assert str(caught.value) == (
-        "weights 'vit_tiny_patch16_224' cannot be downloaded here (ConnectionError); give the file of a ViT "
-        "state dict (.pth or .safetensors), or go on with --init random."
+        "weights 'vit_tiny_patch16_224' cannot be downloaded here (ConnectionError); give the file "
+        "https://huggingface.co/timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k/resolve/main/"
+        "model.safetensors as --init FILE, or go on with --init random."
     )
 
 

@@ -100,6 +100,20 @@ def test_failed_diverged_and_missing_trials_are_listed_with_their_cause(tmp_path
     assert "4 of 5" in table_row(page, "fixmatch")
 
 
+def test_a_test_protocol_of_several_looks_is_in_the_small_print(tmp_path):
+    loaded = suite(ENTRIES)
+    section = loaded.suite.sections["embedded"]
+    looks = section.protocol.evaluation.model_copy(update={"views": 2, "crops": 3})
+    section = section.model_copy(
+        update={"protocol": section.protocol.model_copy(update={"evaluation": looks})}
+    )
+    made = loaded.suite.model_copy(update={"sections": {"embedded": section}})
+    page = report(tmp_path, loaded=loaded.model_copy(update={"suite": made}))
+    assert (
+        "2 draws of frames (the first one deterministic) x 3 crops of a clip, probabilities averaged." in page
+    )
+
+
 @pytest.mark.parametrize("frames", [8, 16])
 def test_rows_that_show_more_frames_than_others_are_named(tmp_path, frames):
     loaded = suite(ENTRIES, notes=NOTES)
@@ -255,6 +269,7 @@ def test_the_small_print_says_what_was_run(tmp_path):
         "α = 0.05. Correction: Holm",
         "**Checkpoint:** the final step.",
         "average of the weights (EMA, decay 0.98)",
+        "**Test views:** one deterministic view of a clip.",
         "**Labeled augmentation:** “strong”",
         "**Steps:** 600.",
         "8 labeled + 16 unlabeled clips",
