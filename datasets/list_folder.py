@@ -40,6 +40,9 @@ NAMES = {
 MISSPELLED = {"unlabe": "unlabeled"}
 """Names that a published list has by mistake; its role is beyond doubt, and the audit says so."""
 
+MOST_CLASSES = 100_000
+"""A higher class number is taken for a mistake: all numbers up to the highest are classes."""
+
 _INTEGER = re.compile(r"-?\d+")
 
 
@@ -169,12 +172,29 @@ def key_of(file: str, prefix: str) -> str:
 
 
 def class_names(lists: Mapping[str, ClipList]) -> tuple[str, ...]:
-    """The classes of some lists: all numbers up to the highest of any list, or the names of training."""
+    """The classes of some lists: all numbers up to the highest of any list, or the names of training.
+
+    Raises:
+        UserError: for a number that can be no class.
+    """
     labels = {role: {row.label for row in each.rows} - {None, str(UNKNOWN)} for role, each in lists.items()}
     every = {label for each in labels.values() for label in each if label is not None}
     if all(_INTEGER.fullmatch(label) for label in every):
-        return tuple(str(number) for number in range(1 + max((int(label) for label in every), default=0)))
+        last = max((int(label) for label in every), default=0)
+        if last >= MOST_CLASSES:
+            raise _no_class(lists, str(last))
+        return tuple(str(number) for number in range(1 + last))
     return tuple(sorted(label for label in labels["train"] if label is not None))
+
+
+def _no_class(lists: Mapping[str, ClipList], label: str) -> UserError:
+    places = (
+        f"{each.path}:{row.number}" for each in lists.values() for row in each.rows if row.label == label
+    )
+    return UserError(
+        f"{next(places, 'a list')}: the label {label} is no class number (they count from 0, and "
+        f"{MOST_CLASSES:,} are the most); mend the list."
+    )
 
 
 def pin(folder: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,9 +57,10 @@ def missing_numbers(classes: Sequence[str]) -> str | None:
     if not all(_INTEGER.fullmatch(name) for name in classes):
         return None
     known = {int(name) for name in classes}
-    lacking = [number for number in range(min(known), max(known)) if number not in known]
-    more = [f"and {len(lacking) - SHOWN} more"] if len(lacking) > SHOWN else []
-    return ", ".join([*map(str, lacking[:SHOWN]), *more]) or None
+    count = max(known) - min(known) + 1 - len(known)  # a label may be any number: none is counted up to
+    gaps = (number for number in itertools.count(min(known)) if number not in known)
+    more = [f"and {count - SHOWN} more"] if count > SHOWN else []
+    return ", ".join([*map(str, itertools.islice(gaps, min(count, SHOWN))), *more]) or None
 
 
 def _refuse_mixture(path: Path, lines: Iterable[Line]) -> None:

@@ -27,6 +27,9 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Its memory monitor kills our workers when a neighbor fills the machine, and Tune then gives up the whole
+    # run.  The system kills the process that fills it, and a worker that it kills is lost, which is foreseen.
+    "RAY_memory_monitor_refresh_ms": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: Ray would finish its own bookkeeping first
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -90,8 +93,9 @@ def ray_for(settings: Settings, need: Mapping[str, Mapping[str, float]]) -> Iter
             raise
         finally:
             with deaf():
+                started = set(children()) - before  # who outlives Ray's server is no child of ours any more
                 ray.shutdown()
-                end(set(children()) - before)
+                end(started | set(children()) - before)
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -16,6 +16,7 @@ from bench.schedule.settings import Settings, resources
 from bench.schedule.worker import PASSED_ON, RetiredError, Worker
 from bench.store import RunFolder
 from bench.stored_run import StoredRun
+from datasets.errors import UserError
 
 
 def run_trials(
@@ -42,13 +43,38 @@ def run_trials(
     need = {trial_id: resources(trial.spec, settings) for trial_id, trial in planned.items()}
     try:
         board.look_at_the_clock()
-        with ray_for(settings, need) as folder:
-            _tune(board, need, settings, folder)
+        _all(board, need, settings)
     except Halt as halt:
         raise halt.reason from None
     except Enough:
         pass
     return board.outcome
+
+
+def _all(board: Board, need: Mapping[str, Mapping[str, float]], settings: Settings) -> None:
+    """Runs what is left, anew where Ray's memory monitor ended it: Tune has no answer to its kills.
+
+    Raises:
+        UserError: it did so more often than trials may be tried again.
+    """
+    for attempt in range(settings.max_retries + 1):
+        try:
+            with ray_for(settings, need) as folder:
+                _tune(board, need, settings, folder)
+            return
+        except RuntimeError as error:
+            if OUT_OF_MEMORY not in str(error):
+                raise
+            if attempt == settings.max_retries:
+                raise UserError(
+                    "Ray's memory monitor keeps killing workers: the machine has too little memory for so "
+                    "many trials at once; free some, or run fewer with --max-concurrent. What was finished "
+                    "is kept."
+                ) from None
+
+
+OUT_OF_MEMORY = "low on memory"
+"""What Ray says when its monitor has killed a worker."""
 
 
 def _tune(board: Board, need: Mapping[str, Mapping[str, float]], settings: Settings, folder: Path) -> None:
@@ -67,7 +93,7 @@ def _tune(board: Board, need: Mapping[str, Mapping[str, float]], settings: Setti
             "storage": None if board.stored is None else board.stored.storage.uri,
             "elsewhere": settings.address is not None,
         }
-        for trial_id, trial in board.planned.items()
+        for trial_id, trial in board.left.items()
     ]
     tune.Tuner(
         tune.with_resources(

@@ -54,6 +54,12 @@ class Board:
     fail_fast: bool = False
     stored: StoredRun | None = None
     outcome: Outcome = field(default_factory=Outcome)
+    counted: set[str] = field(default_factory=set)
+
+    @property
+    def left(self) -> dict[str, PlannedTrial]:
+        """Trials of which nothing is known yet."""
+        return {trial_id: trial for trial_id, trial in self.planned.items() if trial_id not in self.counted}
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """Tune writes its callbacks to a file that nobody reads; this process's affairs stay out of it."""
@@ -102,6 +108,7 @@ class Board:
             raise Enough
 
     def _count(self, trial_id: str, record: Mapping[str, Any]) -> None:
+        self.counted.add(trial_id)
         failed = record["status"] != "done"
         if failed:
             self.outcome.failed += 1

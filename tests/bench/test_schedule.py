@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -264,6 +265,46 @@ def test_a_run_whose_time_is_over_starts_no_ray(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "ray", None)
     outcome = run_trials([_planned()], RunFolder(tmp_path), Settings(deadline=0.0), lambda *_: None)
     assert (outcome.done, outcome.failed, outcome.stopped) == (0, 0, "time")
+
+
+class LowOnMemory:
+    """Tune on a machine whose memory monitor kills its workers `times` times, after one trial each."""
+
+    def __init__(
+        self, times: int, said: str = "2 worker(s) were killed due to the node running low on memory"
+    ) -> None:
+        self.times, self.said = times, said
+        self.asked: list[int] = []
+
+    def __call__(self, board: Board, *_: Any) -> None:
+        self.asked.append(len(board.left))
+        board.counted.add(next(iter(board.left)))
+        if len(self.asked) <= self.times:
+            raise RuntimeError(self.said)
+
+
+@pytest.mark.parametrize(("times", "retries", "asked"), [(2, 2, [4, 3, 2]), (3, 2, [4, 3, 2]), (1, 0, [4])])
+def test_what_the_memory_monitor_left_runs_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, retries: int, asked: list[int]
+) -> None:
+    low = LowOnMemory(times)
+    monkeypatch.setattr(driver, "_tune", low)
+    monkeypatch.setattr(driver, "ray_for", lambda *_: nullcontext(tmp_path))
+    trials = [_planned(seed=seed) for seed in range(4)]
+    with (
+        nullcontext()
+        if times <= retries
+        else pytest.raises(UserError, match="run fewer with --max-concurrent")
+    ):
+        run_trials(trials, RunFolder(tmp_path), Settings(max_retries=retries), lambda *_: None)
+    assert low.asked == asked
+
+
+def test_other_errors_of_tune_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_tune", LowOnMemory(1, "a wheel came off"))
+    monkeypatch.setattr(driver, "ray_for", lambda *_: nullcontext(tmp_path))
+    with pytest.raises(RuntimeError, match="a wheel came off"):
+        run_trials([_planned()], RunFolder(tmp_path), Settings(), lambda *_: None)
 
 
 def test_the_driver_stays_out_of_what_tune_files(tmp_path: Path) -> None:

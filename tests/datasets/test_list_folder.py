@@ -144,6 +144,10 @@ def test_a_clip_that_is_trained_on_and_scored_needs_consent(tmp_path: Path) -> N
     ("change", "said"),
     [
         ({"test.csv": "/root/UCF/a/x5.avi -3\n"}, r"test\.csv:1: the label -3 is negative"),
+        (
+            {"test.csv": f"/root/UCF/a/x5.avi {10**11}\n"},
+            rf"test\.csv:1: the label {10**11} is no class number",
+        ),
         ({"train.csv": "/root/UCF/a/x1.avi\n"}, r"train\.csv:1: '/root/UCF/a/x1\.avi' has no label"),
         ({"train_list.csv": LISTS["train.csv"], "train.csv": ""}, "train.csv is empty"),
         ({"train.txt": LISTS["train.csv"]}, r"two train lists, 'train\.csv' and 'train\.txt'"),

@@ -116,6 +116,7 @@ def test_class_numbers_that_no_line_has_are_noted(tmp_path: Path) -> None:
     assert made(tmp_path, "a.mp4 walk\nb.mp4 run\n", "d.mp4 run").notes() == []
     assert made(tmp_path, "a.mp4 0\nb.mp4 2\n", "d.mp4 0", classes="x\ny\nz").notes() == []
     assert missing_numbers(["0", "500"]) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, and 489 more"
+    assert missing_numbers(["0", f"{10**12}"]) == f"1, 2, 3, 4, 5, 6, 7, 8, 9, 10, and {10**12 - 11} more"
 
 
 def test_numbers_and_names_may_mix_where_a_file_names_them_all(tmp_path: Path) -> None:

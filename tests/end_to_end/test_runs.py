@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -123,6 +124,43 @@ def test_trials_that_break_or_die_are_records_and_the_others_go_on(shell: Any) -
     assert (shell.home / "deaths").read_text(
         encoding="utf-8"
     ) == "xxx"  # `--max-retries 2`: two further chances
+    assert not shell.processes()
+
+
+HUNGRY = """
+import os
+import time
+from pathlib import Path
+
+from methods.supervised import Supervised
+
+
+class Hungry(Supervised):
+    name = "hungry"
+
+    def after_step(self, progress):
+        fed = Path(os.environ["SEFAR_BENCH_HOME"]) / "fed"
+        if not fed.exists():
+            fed.touch()
+            food = b"x" * (6 << 30)
+            time.sleep(60 if food else 0)
+        super().after_step(progress)
+"""
+
+
+def test_a_run_whose_workers_a_memory_monitor_kills_goes_on(shell: Any) -> None:
+    memory = psutil.virtual_memory()
+    if memory.available < 12 << 30:
+        pytest.skip("this test fills 6 GiB and needs 12 free")
+    threshold = (memory.total - memory.available + (4 << 30)) / memory.total
+    monitor = {"RAY_memory_monitor_refresh_ms": "100", "RAY_memory_usage_threshold": f"{threshold:.4f}"}
+    (shell.folder / "hungry.py").write_text(HUNGRY, encoding="utf-8")
+    suite = shell.suite("hungry", _only("hungry"))
+    status, out, err = shell.run("run", "--suite", suite, "--plugin", "hungry.py", **monitor)
+    assert (shell.home / "fed").exists()
+    assert status == 0, err
+    assert "hungry seed=0 top1" in out and "FAILED" not in out
+    assert "Traceback" not in out + err
     assert not shell.processes()
 
 
