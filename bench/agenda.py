@@ -179,10 +179,11 @@ def _known_methods(section: Section, methods: Sequence[str]) -> list[str]:
 
 
 def _held(name: str, section: Section, planned: Sequence[PlannedTrial]) -> Held:
-    count = len({trial.spec.id for trial in planned})
+    steps = {trial.spec.id: trial.spec.protocol.steps for trial in planned}
     unknown = section.hours_per_trial is None or any(trial.spec.limited for trial in planned)
-    days = None if unknown else (section.hours_per_trial or 0) * count / 24  # hours are those of all steps
-    return Held(name, section.title, tuple(planned), days)
+    # The hours are those of a trial of the section's own number of steps; its tasks may have others.
+    days = (section.hours_per_trial or 0) * sum(steps.values()) / section.protocol.steps / 24
+    return Held(name, section.title, tuple(planned), None if unknown else days)
 
 
 def _banner(here: bool, device: str) -> tuple[str, ...]:

@@ -36,8 +36,8 @@ from datasets.types import Batch, ClipRef
 from sefar.method import SeFAR
 
 LABELED, UNLABELED = 8, 24
-WARM_UP = 3
-"""Steps of each block that are not counted."""
+SPARE = 2
+"""A block begins with one step per thread and these, which do not count: what was read before it."""
 GOAL = 0.05
 Spent = tuple[float, float]
 """Seconds of waiting, and in all."""
@@ -76,15 +76,17 @@ def make_loader(cache: ClipCache, clips: list[ClipRef], method: SeFAR, device: t
     )
 
 
-def block(get: Callable[[int], object], work: Callable[[Any], None], first: int, steps: int) -> Spent:
+def block(
+    get: Callable[[int], object], work: Callable[[Any], None], first: int, warm_up: int, steps: int
+) -> Spent:
     """A block of steps: seconds that passed in waiting, and in all, of those that count."""
     waited = total = 0.0
-    for number in range(WARM_UP + steps):
+    for number in range(warm_up + steps):
         began = time.perf_counter()
         batch = get(first + number)
         ready = time.perf_counter()
         work(batch)
-        if number >= WARM_UP:
+        if number >= warm_up:
             waited += ready - began
             total += time.perf_counter() - began
     return waited, total
@@ -103,16 +105,17 @@ def compare(given: argparse.Namespace, clips: list[ClipRef], device: torch.devic
         training(method, scale) if on_gpu else lambda _: time.sleep(given.step_ms / 1e3)
     )
     found: dict[str, list[Spent]] = {"by itself": [], "ahead": []}
-    each = WARM_UP + given.steps
+    warm_up = given.workers + SPARE
+    each = warm_up + given.steps
     for turn in range(given.turns):
         first = 2 * turn * each
         plain = loader.batch if on_gpu else loader.read
-        found["by itself"].append(block(plain, work, first, given.steps))
-        steps = first + 2 * each
+        found["by itself"].append(block(plain, work, first, warm_up, given.steps))
+        # It reads on beyond the block, so that the last steps have as much company as the first.
         reader = ReadAhead(
-            loader if on_gpu else Unseen(loader), steps=steps, workers=given.workers, pin=on_gpu
+            loader if on_gpu else Unseen(loader), steps=first + 3 * each, workers=given.workers, pin=on_gpu
         )
-        found["ahead"].append(block(reader.batch, work, first + each, given.steps))
+        found["ahead"].append(block(reader.batch, work, first + each, warm_up, given.steps))
         reader.close()
     return found
 
@@ -134,7 +137,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clips", type=int, default=48)
-    parser.add_argument("--steps", type=int, default=20, help="of a block, that count")
+    parser.add_argument("--steps", type=int, default=60, help="of a block, that count")
     parser.add_argument("--turns", type=int, default=3, help="blocks of each way of reading")
     parser.add_argument("--workers", type=int, default=8, help="threads that read ahead")
     parser.add_argument("--store", choices=["raw", "jpeg"], default="jpeg")

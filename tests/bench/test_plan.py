@@ -13,7 +13,7 @@ import yaml
 from bench import plugins
 from bench.agenda import Agenda, extended, make_agenda
 from bench.plan import Choice, PlannedTrial, plan_section
-from bench.suite import SUITES, LoadedSuite, Tuned, TunedEntry, load_suite
+from bench.suite import SUITES, LoadedSuite, Section, Tuned, TunedEntry, load_suite
 from datasets.errors import UserError
 
 SETS = """
@@ -103,6 +103,15 @@ def test_without_a_gpu_real_data_wait_and_the_embedded_section_says_why(tmp_path
     assert held.days == pytest.approx(8 * 12 / 24)
     (short,) = make_agenda(_suite(tmp_path), Choice(limit_steps=1), device="cpu").held
     assert short.days is None  # the hours are those of all steps
+    tasks = [{"data": "real", "labels": ["2"]}, {"data": "real", "labels": ["4"], "steps": 48}]
+    loaded = _suite(tmp_path)
+    paper = loaded.suite.sections["paper"]
+    longer = Section.model_validate({**paper.model_dump(), "tasks": tasks})
+    assert paper.protocol.steps == 24
+    sections = {**loaded.suite.sections, "paper": longer}
+    made = loaded.model_copy(update={"suite": loaded.suite.model_copy(update={"sections": sections})})
+    (held,) = make_agenda(made, Choice(), device="cpu").held
+    assert held.days == pytest.approx(4 * (1 + 2) * 12 / 24)
     assert _sections(make_agenda(_suite(tmp_path), Choice(), device="cpu", yes=True)) == ["paper", "embedded"]
 
 

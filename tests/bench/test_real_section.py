@@ -66,7 +66,7 @@ def test_the_suite_uses_the_set_and_holds_it_back_without_a_gpu(
         assert (
             f"data set '{absent}' is not on this machine; add it with: python -m bench data add" in plain.out
         )
-    assert "12 trials would take about 150 days here; to run them all the same, add --yes" in plain.out
+    assert "12 trials would take about 229 days here; to run them all the same, add --yes" in plain.out
     assert "gym99@5% sefar seeds 0" in plain.out and "this machine has no GPU" in plain.out
     assert ran[0] and all(cell.startswith("synthgym") for cell in ran[0])
     assert bench("run", "--suite", "fine_grained", "--seeds", "0", "--yes").status == 0
