@@ -44,6 +44,8 @@ def compact_json(value: Any) -> str:
 def _check_labels(text: str) -> str:
     if not re.fullmatch(r"[1-9]\d*|(\d+(\.\d+)?)%|all|list", text):
         raise ValueError("labels are '4' (per class), '5%' (of each class), 'all', or 'list' (as given)")
+    if text.endswith("%") and not 0 < float(text[:-1]) <= 100:
+        raise ValueError("a share of labels is above 0% and at most 100%")
     return text
 
 

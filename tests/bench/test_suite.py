@@ -80,6 +80,8 @@ def _entry(section: dict[str, Any], **fields: Any) -> None:
         (lambda c, s: s.update(quick={"cells": ["synthgym_tiny@2"], "seeds": "0", "entries": ["x"]}), "'x'"),
         (lambda c, s: s["tune"]["optimizer"].update(lr={"low": 1.0}), "'choices' or both"),
         (lambda c, s: s["tasks"][0].update(labels=["4%%"]), "labels"),
+        (lambda c, s: s["tasks"][0].update(labels=["500%"]), "labels"),
+        (lambda c, s: s["tasks"][0].update(labels=["0%"]), "labels"),
         (lambda c, s: s["protocol"]["augmentations"]["weak"].update(scael=1), "scael"),
     ],
 )
