@@ -11,7 +11,8 @@ from datasets.types import ClipTable
 def here(name: str) -> str:
     """One line about a data set that is on this machine: its size, and what nobody has done with it yet.
 
-    What was done before the lists changed says nothing about the lists of now, so it is to be done again.
+    What was done before the lists changed says nothing about the lists of now, so it is to be done again; an
+    audit, which compares videos with each other, also where a video is another one now.
     """
     table = plugins.dataset(name).table()
     unlabeled = "" if table.unlabeled is None else f"{len(table.unlabeled):,} unlabeled, "
@@ -24,8 +25,10 @@ def here(name: str) -> str:
         f"python -m bench data {command} {name}" for (command, _), state in states.items() if state == "none"
     ]
     said = [f"not yet done: {', '.join(missing)}"] if missing else []
+    changed = {"verify": "lists", "audit": "lists or videos"}
     said += [
-        f"{done} before its lists changed: {command} again with python -m bench data {command} {name}"
+        f"{done} before its {changed[command]} changed: {command} again with "
+        f"python -m bench data {command} {name}"
         for (command, done), state in states.items()
         if state == "old"
     ]

@@ -8,6 +8,7 @@ sources on every machine.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,6 +51,11 @@ class AnnotatedSet(ABC):
     formats: ClassVar[Mapping[str, str]]
     origin: ClassVar[str]
 
+    @property
+    def videos_option(self) -> str:
+        """The option of the command that adds the set which names the folder of the videos."""
+        return "--videos"
+
     def __init__(self, place: Place) -> None:
         self.place = place
         self.name = place.name
@@ -71,7 +77,9 @@ class AnnotatedSet(ABC):
 
     def present(self) -> bool:
         """Whether both folders are on this machine."""
-        return self.place.videos.is_dir() and self.place.annotations.exists()
+        with contextlib.suppress(OSError):  # a folder above them that may not be read
+            return self.place.videos.is_dir() and self.place.annotations.exists()
+        return False
 
     def table(self) -> ClipTable:
         """The clips by role; read once."""
@@ -93,8 +101,9 @@ class AnnotatedSet(ABC):
             self.name,
             self.place.videos,
             self.table().clips() if self.place.videos.is_dir() else (),
-            f"add the set again with the right --videos, after: python -m bench data rm {self.name}",
-            "give with --videos the folder that holds the clips.",
+            f"add the set again with the right {self.videos_option}, after: "
+            f"python -m bench data rm {self.name}",
+            f"give with {self.videos_option} the folder that holds the clips.",
         )
 
     def how_to_add(self) -> str:
@@ -103,7 +112,8 @@ class AnnotatedSet(ABC):
         form = "" if place.name == place.format else f" --format {place.format}"
         return (
             f"python -m bench data add {place.name}{form} --videos {place.videos} "
-            f"--annotations {place.annotations}"
+            f"--annotations {place.annotations}{' --mirror' if place.mirror else ''}"
+            f"{' --accept-leak' if place.accept_leak else ''}"
         )
 
     def annotation(self, *names: str) -> Path:
@@ -157,6 +167,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deeply; fetch the annotation file again.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); give the right folder.") from error
     except ValueError as error:
@@ -212,5 +224,6 @@ def _check_roles(table: ClipTable, place: Place) -> None:
     if leaked and not place.accept_leak:
         raise UserError(
             f"{place.annotations}: {len(leaked)} clips of data set '{table.name}' are trained on and also "
-            f"scored, the first is '{leaked[0]}'; mend the lists, or take them with --accept-leak."
+            f"scored, the first is '{leaked[0]}'; mend the lists, or add the set with "
+            "--accept-leak."
         )

@@ -71,7 +71,10 @@ def _overlaps(table: ClipTable) -> Iterator[AuditFinding]:
         sentence = "the validation clips are the test clips, so the validation list is not used"
         yield finding("flaw", "val = test", [], sentence, len(validation))
     elif both := sorted(validation & set(test)):
-        yield finding("flaw", "validation in test", both, f"{len(both)} validation clips are also test clips")
+        sentence = (
+            f"{len(both)} of {len(validation)} validation clips are also test clips, so they are not used"
+        )
+        yield finding("flaw", "validation in test", both, sentence)
 
 
 def _classes(table: ClipTable) -> Iterator[AuditFinding]:
@@ -118,6 +121,15 @@ def _sources(table: ClipTable) -> Iterator[AuditFinding]:
             "statistics count the clips of one source video as one cluster"
         )
         yield finding("note", "shared sources", shared, sentence)
+    labeled = {clip.group for clip in table.train}
+    apart = {clip.key for clip in (*trained(table), *table.test)}  # said of, or not used, for that already
+    close = [clip.key for clip in table.validation if clip.key not in apart and clip.group in labeled]
+    if close:
+        sentence = (
+            f"{len(close)} of {len(table.validation)} validation clips come from a source video of labeled "
+            "clips, so what is chosen on them may be chosen for its memory of these videos"
+        )
+        yield finding("flaw", "validation shares sources", close, sentence)
 
 
 def sort_findings(findings: Iterable[AuditFinding]) -> list[AuditFinding]:

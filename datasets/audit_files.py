@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -10,39 +12,63 @@ from datasets.clip_cache import fingerprint
 from datasets.contained import Lost
 from datasets.decoders import order
 from datasets.decoding_rounds import Reading, decoded_in_rounds
+from datasets.file_hashes import ABSENT, problem
 from datasets.near_duplicates import Signature, near_duplicates, signature_or_none
 from datasets.progress import tracked
 from datasets.types import ClipRef, ClipTable
 
 
 def audit_bytes(table: ClipTable) -> list[AuditFinding]:
-    """Test clips with the same bytes as a training clip of another name; only equal sizes are hashed."""
+    """Test clips with the same bytes as a training clip of another name; only equal sizes are hashed.
+
+    Files that cannot be read are passed over; `audit_footage` counts them.
+    """
     sizes: dict[int, list[ClipRef]] = defaultdict(list)
     for clip in trained(table):
-        if clip.path.is_file():
-            sizes[clip.path.stat().st_size].append(clip)
+        if (size := _size(clip)) is not None:
+            sizes[size].append(clip)
     twins = []
     for clip in table.test:
-        rivals = sizes.get(clip.path.stat().st_size, []) if clip.path.is_file() else []
-        rivals = [other for other in rivals if other.key != clip.key]
-        if not rivals:
+        size = _size(clip)
+        rivals = [] if size is None else [other for other in sizes.get(size, []) if other.key != clip.key]
+        if not rivals or (digest := _digest(clip)) is None:
             continue
-        digest = fingerprint(clip.path)[0]
-        twins += [f"{clip.key} = {other.key}" for other in rivals if fingerprint(other.path)[0] == digest][:1]
+        twins += [f"{clip.key} = {other.key}" for other in rivals if _digest(other) == digest][:1]
     if not twins:
         return []
     sentence = f"{len(twins)} test clips have the same bytes as a training clip of another name"
     return [finding("leak", "same bytes", twins, sentence)]
 
 
+def _size(clip: ClipRef) -> int | None:
+    """The size of a clip's file; None where there is none to read."""
+    try:
+        found = os.stat(clip.path)  # noqa: PTH116 - twice as fast as Path.stat
+    except (OSError, ValueError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _digest(clip: ClipRef) -> str | None:
+    try:
+        return fingerprint(clip.path).sha256
+    except OSError:
+        return None
+
+
 def audit_footage(table: ClipTable, workers: int = 1, progress: bool = True) -> list[AuditFinding]:
     """Near-duplicates between test and training, by the signatures of `datasets.near_duplicates`.
 
-    Decodes every clip once.  Clips that cannot be read, or hardly move, are not compared and are counted.
+    Decodes every clip once.  Clips that are missing, cannot be read, or hardly move are not compared and are
+    counted.
     """
     pool, test = trained(table), table.test
-    clips = {clip.key: clip for clip in (*pool, *test) if clip.path.is_file()}
-    found, lost = _signatures(list(clips.values()), table.name, workers, progress)
+    clips = {clip.key: clip for clip in (*pool, *test)}
+    problems = {key: problem(clip.path) for key, clip in clips.items()}
+    absent = sorted(key for key, reason in problems.items() if reason == ABSENT)
+    here = [clips[key] for key, reason in problems.items() if reason is None]
+    found, lost = _signatures(here, table.name, workers, progress)
+    lost = sorted([*lost, *(key for key, reason in problems.items() if reason not in {None, ABSENT})])
     scored = {clip.key: found[clip.key] for clip in test if clip.key in found}
     known = {clip.key: found[clip.key] for clip in pool if clip.key in found}
     pairs: dict[str, str] = {}
@@ -54,10 +80,10 @@ def audit_footage(table: ClipTable, workers: int = 1, progress: bool = True) -> 
         sentence = f"{len(pairs)} test clips show the same footage as a training clip of another name"
         findings.append(finding("leak", "same footage", sorted(pairs.values()), sentence))
     still = sorted(key for key, each in found.items() if each.still)
-    if missed := [*lost, *still]:
+    if missed := [*absent, *lost, *still]:
         sentence = (
-            f"{len(missed)} clips were not compared by footage: {len(lost)} cannot be read, {len(still)} "
-            "are too short or hardly move"
+            f"{len(missed)} clips were not compared by footage: {len(absent)} are missing, {len(lost)} "
+            f"cannot be read, {len(still)} are too short or hardly move"
         )
         findings.append(finding("note", "not compared", missed, sentence))
     return findings

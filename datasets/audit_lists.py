@@ -43,10 +43,15 @@ class PublishedLists:
         def refs(role: str) -> tuple[ClipRef, ...]:
             if role not in self.lists:
                 return ()
-            keys = [(key_of(row.file, prefix), row.label) for row in self.lists[role].rows]
+            keys = [(key_of(row.file, prefix), row) for row in self.lists[role].rows]
             return tuple(
-                ClipRef(key, Path(key), places.get(_plain(label), UNKNOWN), source_of(key))
-                for key, label in keys
+                ClipRef(
+                    key,
+                    Path(key),
+                    places.get(_plain(row.label), UNKNOWN),
+                    source_of(key_of(row.listed, prefix)),  # spans of one folder are of one source
+                )
+                for key, row in keys
             )
 
         return ClipTable(

@@ -113,7 +113,7 @@ def _load() -> dict[str, Any]:
         return {}
     except OSError as error:
         raise UserError(f"the catalog {_file()} cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"the catalog {_file()} is damaged; mend or delete it.") from error
     if not isinstance(stored, dict):
         raise UserError(f"the catalog {_file()} is damaged; mend or delete it.")

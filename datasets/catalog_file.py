@@ -33,7 +33,7 @@ class CatalogFile:
             return {}
         except OSError as error:
             raise UserError(f"the catalog {self.path} cannot be read ({error.strerror}).") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"the catalog {self.path} is damaged; mend or delete it.") from error
         if not isinstance(stored, dict) or not all(isinstance(entry, dict) for entry in stored.values()):
             raise UserError(f"the catalog {self.path} is damaged; mend or delete it.")

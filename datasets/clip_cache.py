@@ -25,12 +25,14 @@ from datasets.cache_folder import Form, Storage, cache_home, mark_used, table_pa
 from datasets.clip_packs import PIXELS, Entry, load_entries, mapped
 from datasets.errors import UserError
 from datasets.file_hashes import (
+    ABSENT,
     Known,
     compare,
     extend_table,
     fingerprint,
     fingerprints,
     load_table,
+    problem,
     unreadable,
 )
 from datasets.jpeg_frames import JpegFrames
@@ -118,7 +120,7 @@ class ClipCache:
             missing = {content: key for key, content in contents.items() if content not in entries}
             jobs = _jobs(root, name, missing, paths, storage)
             errors |= {
-                key: "the file does not exist" for content, key in missing.items() if content not in jobs
+                key: problem(paths[key]) or ABSENT for content, key in missing.items() if content not in jobs
             }
             lost: dict[str, str] = {}
             if jobs:
@@ -161,7 +163,7 @@ class ClipCache:
     ) -> list[ClipRef]:
         """Clips whose file is here and that `open` would have to look at: new, changed or not cached."""
         found = _lacking(clips, name, _root(home), Storage(short_side, form, decoder))
-        return [clip for clip in clips if clip.key in found and clip.path.is_file()]
+        return [clip for clip in clips if clip.key in found and problem(clip.path) is None]
 
     def __contains__(self, key: str) -> bool:
         return key in self._entries and key not in self.errors
@@ -275,7 +277,7 @@ def _identify(
     """Content hashes by key, and reasons of clips that have none; hashes new and changed files."""
     place = table_path(root, name)
     contents, changed, absent = compare(paths.items(), load_table(place))
-    errors = dict.fromkeys(absent, "the file does not exist")
+    errors = {key: problem(paths[key]) or ABSENT for key in absent}
     if changed:
         new: dict[str, Known] = {}
         shown = progress and sum(paths[key].stat().st_size for key in changed) >= SHOWN_BYTES
@@ -301,5 +303,5 @@ def _jobs(
     return {
         content: clip_build.Job(paths[key], table[key], storage)
         for content, key in missing.items()
-        if paths[key].is_file()
+        if problem(paths[key]) is None
     }

@@ -6,19 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.errors import UserError
+from datasets.file_hashes import ABSENT, NO_FILE, problem
 from datasets.types import ClipRef
 
 
 def absent(clips: Sequence[ClipRef]) -> str | None:
-    """The sentence that counts the clips that are missing; nothing where none is."""
-    missing = [clip for clip in clips if not clip.path.is_file()]
-    if not missing:
-        return None
-    return f"{len(missing)} of {len(clips)} clips are missing (first: {missing[0].key})"
+    """The sentence that counts the clips that are missing or closed to us; nothing where none is."""
+    found = {clip.key: reason for clip in clips if (reason := problem(clip.path))}
+    gone = [key for key, reason in found.items() if reason in {ABSENT, NO_FILE}]
+    closed = [key for key, reason in found.items() if reason not in {ABSENT, NO_FILE}]
+    said = [f"{len(gone)} of {len(clips)} clips are missing (first: {gone[0]})"] if gone else []
+    if closed:
+        reason = found[closed[0]].removeprefix("the file ")
+        said.append(f"{len(closed)} of {len(clips)} clips {reason} (first: {closed[0]})")
+    return "; ".join(said) or None
 
 
 def check_present(name: str, folder: Path, clips: Sequence[ClipRef], elsewhere: str, cure: str) -> None:
     """Some clips may be missing, which counts them as undecodable; of most, the folder is the wrong one.
+
+    Clips that we may not look at are not counted: the folder is the right one, and each has its reason.
 
     Args:
         name: of the data set.
@@ -30,9 +37,9 @@ def check_present(name: str, folder: Path, clips: Sequence[ClipRef], elsewhere: 
     Raises:
         UserError: the folder, or more than half of the files, are missing.
     """
-    if not folder.is_dir():
+    if problem(folder) in {ABSENT, None}:  # None: it is a file
         raise UserError(f"the folder {folder} of data set '{name}' does not exist; {elsewhere}")
-    missing = [clip for clip in clips if not clip.path.is_file()]
+    missing = [clip for clip in clips if problem(clip.path) in {ABSENT, NO_FILE}]
     if len(missing) * 2 > len(clips):
         raise UserError(
             f"{len(missing)} of {len(clips)} clips of data set '{name}' are not in {folder}, the "

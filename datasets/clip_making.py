@@ -6,6 +6,7 @@ from then on: H.264, shorter side at most 320 pixels, which is what the publishe
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -23,8 +24,13 @@ from datasets.home import data_home
 from datasets.progress import tracked
 from datasets.video_writing import encode, picture_of
 
+FULL = "the disk is full"
+"""Why a clip could not be made, where that is so: no other one can be made, either."""
+
 SHORT_SIDE = 320
 """Larger pictures are scaled down: crops of 224 out of [256, 320] need no more."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 FRAME_RATE = 25
@@ -55,24 +61,30 @@ class Cut:
 
 @dataclass(frozen=True)
 class Join:
-    """A clip to be made from `count` pictures of a folder, from the one numbered `first` on (None: all)."""
+    """A clip to be made from `count` pictures of a folder (None: all).
+
+    They begin with the one numbered `first` (None: the lowest), or behind the first `skipped` ones.
+    """
 
     folder: Path
     target: Path
     first: int | None = None
     count: int | None = None
+    skipped: int = 0
 
     def recipe(self) -> Recipe:
         """What the clip is made of, as it is now."""
         files = self.pictures() if self.folder.is_dir() else []
         stats = [(str(path), path.stat()) for path in files]
         source = source_hash((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
-        return Recipe(source, f"{self.count} pictures from {self.first}, {SHORT_SIDE}")
+        behind = f" behind {self.skipped}" if self.skipped else ""
+        return Recipe(source, f"{self.count} pictures from {self.first}{behind}, {SHORT_SIDE}")
 
     def pictures(self) -> list[Path]:
         """The files of its pictures, in their order."""
         files = frame_files(self.folder)
-        return [path for path in files if self.first is None or _number(path) >= self.first][: self.count]
+        files = [path for path in files if self.first is None or _number(path) >= self.first]
+        return files[self.skipped :][: self.count]
 
 
 def made_folder(name: str) -> Path:
@@ -115,11 +127,13 @@ def make_clips(
     lost: dict[str, str] = {}
     results = contained(make, work, min(len(work), workers or os.cpu_count() or 1))
     for place, result in tracked(results, len(work), f"making clips of {name}", shown=progress):
+        if result == FULL:
+            raise _full(name)
         if isinstance(result, Lost) or result:
             lost[work[place].target.name] = result.reason if isinstance(result, Lost) else result
             work[place].target.unlink(missing_ok=True)
         else:
-            recipes.note(work[place].target, left[place][1])
+            _note(recipes, work[place].target, left[place][1], name)
     if lost and len(lost) == len(work):
         key, reason = next(iter(lost.items()))
         raise UserError(
@@ -127,6 +141,25 @@ def make_clips(
             f"{reason}."
         )
     return lost
+
+
+def _note(recipes: Recipes, target: Path, recipe: Recipe, name: str) -> None:
+    try:
+        recipes.note(target, recipe)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise _full(name) from error
+        raise UserError(
+            f"{made_folder(name)} cannot be written ({error.strerror}); make it writable, or set "
+            "SEFAR_BENCH_HOME to another folder."
+        ) from error
+
+
+def _full(name: str) -> UserError:
+    return UserError(
+        f"{FULL}: clips of data set '{name}' could not be written into {made_folder(name)}; free some space "
+        "and run the same command again, which goes on, or set SEFAR_BENCH_HOME to a folder on another disk."
+    )
 
 
 def make(job: Cut | Join) -> str:
@@ -143,7 +176,7 @@ def make(job: Cut | Join) -> str:
     except ValueError as error:
         return f"it cannot be read ({error})"
     except OSError as error:
-        return f"it cannot be written ({error.strerror})"
+        return FULL if error.errno in _NO_ROOM else f"it cannot be written ({error.strerror})"
     return "" if count else "there is no frame in its span"
 
 

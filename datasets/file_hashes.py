@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+ABSENT = "the file does not exist"
 NO_FILE = "it is not a file"
 
 
@@ -43,8 +44,24 @@ def fingerprint(path: Path) -> Known:
     return Known(digest, found.st_size, found.st_mtime_ns)
 
 
+def problem(path: Path) -> str | None:
+    """Why there is no file to read at a path, in one clause; None where there is one.
+
+    Unlike `Path.is_file` it raises nothing for a file in a folder that one may not enter.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - twice as fast as Path.stat
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the latter: a name with a zero byte
+        return ABSENT
+    except OSError as error:
+        return unreadable(error)
+    return None if stat.S_ISREG(mode) else NO_FILE
+
+
 def unreadable(error: OSError) -> str:
     """What is said of a file that `fingerprint` could not read."""
+    if isinstance(error, FileNotFoundError):
+        return ABSENT
     return NO_FILE if isinstance(error, NoFileError) else f"the file cannot be read ({error.strerror})"
 
 

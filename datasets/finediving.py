@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -38,6 +39,19 @@ class _Clip(NamedTuple):
     dive: Dive
     first: int | None
     frames: int | None
+
+
+@contextmanager
+def _understood(path: Path, dive: Dive, field: str) -> Iterator[None]:
+    """Names file, dive and field where what is read of it has another shape."""
+    try:
+        yield
+    except KeyError as error:
+        raise UserError(f"{path}: dive {dive} has no '{field}'; fetch the file again.") from error
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{path}: '{field}' of dive {dive} is not understood; fetch the file again."
+        ) from error
 
 
 class FineDiving(AnnotatedSet):
@@ -90,6 +104,12 @@ class FineDiving(AnnotatedSet):
         found = load_plain(path)
         if not isinstance(found, list) or not all(isinstance(x, tuple) and len(x) == 2 for x in found):
             raise UserError(f"{path}: expected a list of (competition, index); fetch the file again.")
+        for place, (_, index) in enumerate(found, start=1):
+            if not str(index).isdecimal():
+                raise UserError(
+                    f"{path}: entry {place}: the index {index!r} of a dive is no number; fetch the file "
+                    "again."
+                )
         dives = [(str(competition), int(index)) for competition, index in found]
         if len(set(dives)) != len(dives):
             twice = next(dive for dive in dives if dives.count(dive) > 1)
@@ -105,14 +125,19 @@ class FineDiving(AnnotatedSet):
             )
 
     def _steps(self, coarse: Mapping[Dive, dict[str, Any]], dives: list[Dive]) -> Iterator[_Clip]:
-        fine = self._pickle("FineDiving_fine-grained_annotation.pkl")
+        files = [f"FineDiving_{kind}_annotation.pkl" for kind in ("coarse", "fine-grained")]
+        (first, second), fine = map(self.annotation, files), self._pickle(files[1])
         for dive in dives:
             if str(self._row(coarse, dive)["action_type"]).lower() != STEPPED:
                 continue
-            row, start = self._row(fine, dive), int(coarse[dive]["start_frame"])
-            names = {int(number): str(name) for number, name in row["sub-action_types"].items()}
-            place = 0
-            runs = itertools.groupby(int(label) for label in row["frames_labels"])
+            row, place = self._row(fine, dive), 0
+            with _understood(first, dive, "start_frame"):
+                start = int(coarse[dive]["start_frame"])
+            with _understood(second, dive, "sub-action_types"):
+                names = {int(number): str(name) for number, name in row["sub-action_types"].items()}
+            with _understood(second, dive, "frames_labels"):
+                labels = [int(label) for label in row["frames_labels"]]
+            runs = itertools.groupby(labels)
             for order, (label, frames) in enumerate(runs):
                 count = len(list(frames))
                 if label in names:

@@ -37,6 +37,9 @@ NEW = (
 )
 """Gym-New: the classes of Gym288 in the order in which the published Gym-New lists number them."""
 
+TRAINING_CLIPS = {"99": {"1.0": 20_484, "1.1": 26_320}, "288": {"1.0": 22_671, "1.1": 29_334}}
+"""Lines of the training lists: mmaction2's names of them do not tell the version."""
+
 _ID = re.compile(r"(?P<video>.+)_(?P<event>E_\d{6}_\d{6})_(?P<action>A_\d{4}_\d{4})")
 _CATEGORY = re.compile(r"Clabel:\s*(?P<label>\d+);\s*set:\s*(?P<set>\d+);\s*Glabel:\s*\d+;\s*(?P<text>.+)")
 _FORMAT = re.compile(
@@ -87,7 +90,7 @@ class FineGym(AnnotatedSet):
             chosen = [each for each in categories if in_subset(each.set, found["event"], found["set"])]
         position = {each.label: place for place, each in enumerate(chosen)}
         count = len(categories)
-        train = self.annotation(f"gym{size}_train_element_v{version}.txt", *_mmaction(size, "train"))
+        train = self._training_list(size, version)
         test = self.annotation(f"gym{size}_val_element.txt", *_mmaction(size, "val"))
         return ClipTable(
             name=self.name,
@@ -96,6 +99,28 @@ class FineGym(AnnotatedSet):
             test=one_each(self._clips(test, count, position)),
             mirror=True,  # no class is told by left or right
         )
+
+    def _training_list(self, size: str, version: str) -> Path:
+        official = f"gym{size}_train_element_v{version}.txt"
+        path = self.annotation(official, *_mmaction(size, "train"))
+        if path.name == official:
+            return path
+        lines, known = len(read_rows(path)), TRAINING_CLIPS[size]
+        fits = next((each for each, count in known.items() if count == lines), None)
+        if fits is None:
+            counts = " and ".join(f"{count:,} of {each}" for each, count in known.items())
+            raise UserError(
+                f"{path}: has {lines:,} lines, which fits no version of the training list ({counts}); get "
+                f"{official} from {self.origin}."
+            )
+        if fits != version:
+            part = re.sub(r"^gym\d+(_v1\.[01])?", "", self.place.format)
+            raise UserError(
+                f"{path}: has {lines:,} lines, so it seems to be the training list of version {fits}, not "
+                f"{version}; add the set with --format gym{size}_v{fits}{part}, or get {official} from "
+                f"{self.origin}."
+            )
+        return path
 
     def _new(self, categories: list[Category]) -> list[Category]:
         if len(categories) <= max(NEW):

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from datasets.annotated import AnnotatedSet, one_each, read_rows
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError
+from datasets.list_labels import no_class
 from datasets.types import ClipRef, ClipTable
 from datasets.video_folder import Folder
 
@@ -57,13 +58,17 @@ def read_table(path: Path) -> list[tuple[str, dict[str, str]]]:
     header = next(csv.reader([rows[0][1]]))
     if missing := [name for name in COLUMNS if name not in header]:
         raise UserError(
-            f"{path}:{rows[0][0]}: the column '{missing[0]}' is missing; found: {', '.join(header)}."
+            f"{path}:{rows[0][0]}: the column '{missing[0]}' is missing; found: {', '.join(header)}; "
+            "fetch the table again."
         )
     found = []
     for number, row in rows[1:]:
         values = next(csv.reader([row]))
         if len(values) != len(header):
-            raise UserError(f"{path}:{number}: expected {len(header)} columns, found {len(values)}: '{row}'.")
+            raise UserError(
+                f"{path}:{number}: expected {len(header)} columns, found {len(values)}: '{row}'; "
+                "mend the row."
+            )
         found.append((f"{path}:{number}", dict(zip(header, values, strict=True))))
     return found
 
@@ -71,12 +76,12 @@ def read_table(path: Path) -> list[tuple[str, dict[str, str]]]:
 def _clip(where: str, row: Mapping[str, str], positions: Mapping[str, int], files: Folder) -> ClipRef:
     label, video = row["label"], row["youtube_id"]
     if label not in positions:
-        raise unknown_name("class of the training table", label, positions, where)
+        raise no_class("class of the training table", label, positions, where, "take the published tables")
     try:
         stem = f"{video}_{int(row['time_start']):06d}_{int(row['time_end']):06d}"
     except ValueError:
         times = f"{row['time_start']},{row['time_end']}"
-        raise UserError(f"{where}: the times '{times}' are no whole seconds.") from None
+        raise UserError(f"{where}: the times '{times}' are no whole seconds; mend the row.") from None
     key = f"{label.replace(' ', '_')}/{stem}.mp4"
     path = files.find(key)
     return ClipRef(key, path if path.is_file() else files.clip(stem), positions[label], group=video)

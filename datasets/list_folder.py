@@ -20,7 +20,8 @@ from typing import ClassVar
 
 from datasets.annotated import AnnotatedSet, read_json
 from datasets.clip_making import Join, made_folder, make_clips
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError
+from datasets.list_labels import no_class
 from datasets.list_lines import ClipList, ListRow, read_clip_list
 from datasets.source_names import SUFFIX, source_of
 from datasets.types import UNKNOWN, ClipRef, ClipTable
@@ -51,6 +52,11 @@ class ListFolder(AnnotatedSet):
 
     formats: ClassVar[Mapping[str, str]] = {"lists": "a folder with train, unlabeled, val and test lists"}
     origin: ClassVar[str] = "whoever published the lists"
+
+    @property
+    def videos_option(self) -> str:
+        """That of `data splits import` where it has pinned the lists."""
+        return "--root" if (self.place.annotations / PINS).is_file() else super().videos_option
 
     @property
     def lists(self) -> Path | None:
@@ -93,7 +99,8 @@ class ListFolder(AnnotatedSet):
         for row in {row.file: row for each in lists.values() for row in each.rows}.values():
             key = key_of(row.file, prefix)
             if _is_folder(row):
-                joins.append(Join(self.place.videos / key, made / f"{key}.mp4", row.offset, row.frames))
+                folder = self.place.videos / key_of(row.listed, prefix)
+                joins.append(Join(folder, made / f"{key}.mp4", count=row.frames, skipped=row.offset or 0))
         self.unmade = make_clips(joins, self.name)
         super().prepare()
 
@@ -109,7 +116,9 @@ class ListFolder(AnnotatedSet):
             if key in found:
                 raise UserError(f"{where}: '{row.file}' is named twice; remove one of them.")
             path = made / f"{key}.mp4" if _is_folder(row) else files.find(key)
-            found[key] = ClipRef(key, path, _label(row, positions, where, hidden), source_of(key))
+            found[key] = ClipRef(
+                key, path, _label(row, positions, where, hidden), source_of(key_of(row.listed, prefix))
+            )
         return tuple(found.values())
 
 
@@ -236,5 +245,5 @@ def _label(row: ListRow, positions: Mapping[str, int], where: str, hidden: bool)
         raise UserError(f"{where}: the label {row.label} is negative; class numbers start from 0.")
     label = str(int(row.label)) if _INTEGER.fullmatch(row.label) and row.label not in positions else row.label
     if label not in positions:
-        raise unknown_name("class of the training list", row.label, positions, where)
+        raise no_class("class of the training list", row.label, positions, where, "mend the label")
     return positions[label]

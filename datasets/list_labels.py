@@ -92,7 +92,9 @@ def _class_file(path: Path) -> tuple[str, ...]:
     for number, row in enumerate(rows, start=1):
         name = row.strip()
         if name in names:
-            raise UserError(f"{path}:{number}: class '{name}' is already in line {names[name]}.")
+            raise UserError(
+                f"{path}:{number}: class '{name}' is already in line {names[name]}; remove one of them."
+            )
         if name:
             names[name] = number
     if not names:
@@ -103,6 +105,11 @@ def _class_file(path: Path) -> tuple[str, ...]:
 def all_integers(lines: Iterable[Line]) -> bool:
     """Whether every line has a number as its label."""
     return all(line.label is not None and _INTEGER.fullmatch(line.label) for line in lines)
+
+
+def no_class(kind: str, name: str, known: Iterable[str], where: str, cure: str) -> UserError:
+    """The error for a label that is none of the classes, with what to do about it."""
+    return UserError(f"{str(unknown_name(kind, name, known, where)).removesuffix('.')}; {cure}.")
 
 
 @dataclass(frozen=True)
@@ -129,4 +136,5 @@ class Labels:
         name = str(int(line.label)) if number else line.label
         if name in self.classes:
             return self.classes.index(name)
-        raise unknown_name("class of the training list", line.label, self.classes, where)
+        cure = "mend the label, or name all classes in a file with --classes"
+        raise no_class("class of the training list", line.label, self.classes, where, cure)

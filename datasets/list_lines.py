@@ -6,7 +6,7 @@
     path                        no label
 
 Columns are separated by spaces, commas or tabs, lines end in LF or CRLF, the last may lack its end.
-All lines of a list have the same columns; a list with several labels a clip is refused by that.
+All lines of a list have the same columns, and a video file has one label: several a clip are refused.
 """
 
 from __future__ import annotations
@@ -24,16 +24,34 @@ from datasets.source_names import SUFFIX
 _INTEGER = re.compile(r"-?\d+")
 _HEADER = {"label", "class", "action", "category"}
 FORMS = ("'path'", "'path label'", "'path frames label'", "'path offset frames label'")
+VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
+"""Endings behind which no path goes on."""
+FRAME_LISTS = (
+    "lists with frame counts are read with --format lists: "
+    "python -m bench data add NAME --format lists --videos DIR --annotations LISTS"
+)
+"""What to do with lists of folders of frames where videos are meant."""
+_ENDING = "|".join(re.escape(ending) for ending in VIDEOS)
+_HASH_FILE = re.compile(rf"#\S.*?(?:{_ENDING})(?=[\s,]|$)", re.IGNORECASE)
+_FILE_AND_MORE = re.compile(rf".*\S(?:{_ENDING})\s+[^/]+$", re.IGNORECASE)
 
 
 class ListRow(NamedTuple):
-    """One clip: its file with slashes, its label (None: none), which frames of a folder, its line."""
+    """One clip: its file with slashes, its label (None: none), which frames of a folder, its line.
+
+    Several clips may be of one folder: `file` of one that begins later is `folder@offset`.
+    """
 
     file: str
     label: str | None
     offset: int | None
     frames: int | None
     number: int
+
+    @property
+    def listed(self) -> str:
+        """The file or folder as it is listed."""
+        return self.file.removesuffix(f"@{self.offset}") if self.offset else self.file
 
     @property
     def name(self) -> str:
@@ -56,13 +74,19 @@ class ClipList:
         return {row.file: row.label for row in self.rows}
 
 
+def is_comment(row: str) -> bool:
+    """Whether a line of a list is a comment; names of video files may begin with `#`, too (HMDB51's do)."""
+    return row.startswith("#") and _HASH_FILE.match(row) is None
+
+
 def read_clip_list(path: Path) -> ClipList:
     """Reads a list in any of the forms above; comments (`#`) and a header line are passed over.
 
     Raises:
-        UserError: the list is missing, empty or no text, its columns vary, or it names a file twice.
+        UserError: the list is missing, empty or no text, its columns vary, a video has several labels, or a
+            clip is there twice.
     """
-    rows = [(number, row) for number, row in read_rows(path) if not row.startswith("#")]
+    rows = [(number, row) for number, row in read_rows(path) if not is_comment(row)]
     separator = _separator(rows[0][1]) if rows else " "
     if rows and _columns(rows[0][1], separator)[-1].lower() in _HEADER:
         rows = rows[1:]
@@ -79,13 +103,32 @@ def read_clip_list(path: Path) -> ClipList:
                 f"{path}:{number}: expected {forms} as in line {first}, found {len(columns)} columns: "
                 f"'{row}'; give one label a clip."
             )
-        file = columns[0].replace("\\", "/")
-        if file in seen:
-            raise UserError(f"{path}:{number}: '{file}' is already in line {seen[file]}; remove one of them.")
-        seen[file] = number
-        found.append(_row(path, number, file, columns[1:]))
+        _refuse_labels(f"{path}:{number}", columns, row)
+        clip = _row(path, number, columns[0].replace("\\", "/"), columns[1:])
+        if clip.file in seen:
+            raise UserError(
+                f"{path}:{number}: '{clip.file}' is already in line {seen[clip.file]}; remove one of them."
+            )
+        seen[clip.file] = number
+        found.append(clip)
     data = path.read_bytes()
     return ClipList(path, tuple(found), separator, b"\r\n" in data, data.endswith(b"\n"))
+
+
+def _refuse_labels(where: str, columns: Sequence[str], row: str) -> None:
+    """That a video file has one label: frames are counted of folders alone.
+
+    Raises:
+        UserError: something stands between it and its label.
+    """
+    file = columns[0]
+    if (len(columns) > 2 and SUFFIX.search(file)) or (
+        not SUFFIX.search(file) and _FILE_AND_MORE.match(file) is not None
+    ):
+        raise UserError(
+            f"{where}: the video of '{row}' has more than one label, and several labels a clip are not "
+            "supported; give one label a clip."
+        )
 
 
 def _row(path: Path, number: int, file: str, values: Sequence[str]) -> ListRow:
@@ -94,10 +137,11 @@ def _row(path: Path, number: int, file: str, values: Sequence[str]) -> ListRow:
         if count is None or not count.isdigit():
             raise UserError(f"{path}:{number}: '{count}' is no frame count; expected a number.")
     numbers = [int(count) for count in counts if count is not None]
+    offset = numbers[0] if len(numbers) == 2 else None
     return ListRow(
-        file,
+        f"{file}@{offset}" if offset else file,
         label,
-        offset=numbers[0] if len(numbers) == 2 else None,
+        offset=offset,
         frames=numbers[-1] if numbers else None,
         number=number,
     )

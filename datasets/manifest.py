@@ -6,6 +6,7 @@ clips with these settings takes the pinned decoder, and gets what the unpinned c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import uuid
@@ -19,6 +20,12 @@ from datasets.home import data_home
 
 FORMAT = 2
 """Raised when rows of old manifests cannot be used; their clips are decoded again."""
+
+NO_ROOM = (
+    "see that its disk has space and that you may write there, or set SEFAR_BENCH_HOME to a folder "
+    "elsewhere, and give the same command again"
+)
+"""What to do where a finding cannot be kept in the data home."""
 
 
 class Pin(NamedTuple):
@@ -63,7 +70,8 @@ def save_rows(path: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def pins(name: str, first: str = DEFAULT, home: Path | None = None) -> dict[str, Pin]:

@@ -81,9 +81,9 @@ def make_split(table: ClipTable, labels: str, seed: int, allow_empty_classes: bo
 
 
 def usable_validation(table: ClipTable) -> tuple[ClipRef, ...]:
-    """The validation list of a data set; none where it is the test list, on which nothing may be chosen."""
-    same = {clip.key for clip in table.validation} == {clip.key for clip in table.test}
-    return () if same else table.validation
+    """The validation list of a data set without test clips, on which nothing may be chosen."""
+    test = {clip.key for clip in table.test}
+    return tuple(clip for clip in table.validation if clip.key not in test)
 
 
 def labeled_subset(

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from datasets.annotated import AnnotatedSet, label_in, one_each, read_json
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError
+from datasets.list_labels import no_class
 from datasets.types import ClipRef, ClipTable
 from datasets.video_folder import Folder
 
@@ -29,7 +30,8 @@ class SomethingSomething(AnnotatedSet):
 
     def read(self) -> ClipTable:
         """The two lists; a clip names its source nowhere, so each counts as its own."""
-        classes = read_labels(self.annotation(f"{PREFIX}labels.json", "labels.json"))
+        templates = self.annotation(f"{PREFIX}labels.json", "labels.json")
+        classes = read_labels(templates)
         files = Folder(self.place.videos)
         train, test = (
             self.annotation(f"{PREFIX}{role}.json", f"{role}.json") for role in ("train", "validation")
@@ -37,8 +39,8 @@ class SomethingSomething(AnnotatedSet):
         return ClipTable(
             name=self.name,
             classes=classes,
-            train=one_each(_clips(train, classes, files)),
-            test=one_each(_clips(test, classes, files)),
+            train=one_each(_clips(train, classes, files, templates)),
+            test=one_each(_clips(test, classes, files, templates)),
             mirror=False,
         )
 
@@ -52,13 +54,15 @@ def read_labels(path: Path) -> tuple[str, ...]:
     found = read_json(path)
     if not isinstance(found, dict) or not found:
         raise UserError(f'{path}: expected {{"template": "number", ...}}; fetch the file again.')
-    numbers = {name: label_in(len(found), str(number), path.name) for name, number in found.items()}
+    numbers = {name: label_in(len(found), str(number), str(path)) for name, number in found.items()}
     if len(set(numbers.values())) != len(numbers):
         raise UserError(f"{path}: two templates have one number; fetch the file again.")
     return tuple(sorted(numbers, key=numbers.__getitem__))
 
 
-def _clips(path: Path, classes: tuple[str, ...], files: Folder) -> Iterator[tuple[str, ClipRef]]:
+def _clips(
+    path: Path, classes: tuple[str, ...], files: Folder, templates: Path
+) -> Iterator[tuple[str, ClipRef]]:
     rows = read_json(path)
     if not isinstance(rows, list):
         raise UserError(f"{path}: expected a list of clips; fetch the file again.")
@@ -69,6 +73,7 @@ def _clips(path: Path, classes: tuple[str, ...], files: Folder) -> Iterator[tupl
             raise UserError(f"{where}: expected 'id' and 'template'; the test list has none and is not read.")
         template = str(row["template"]).replace("[", "").replace("]", "")
         if template not in places:
-            raise unknown_name("template of labels.json", template, classes, where)
+            cure = "take lists and labels of one release"
+            raise no_class(f"template of {templates}", template, classes, where, cure)
         key = f"{row['id']}.webm"
         yield where, ClipRef(key, files.clip(str(row["id"])), places[template], group=key)

@@ -70,7 +70,9 @@ def clips(
         file, *labels = row.split()
         folder = file.rpartition("/")[0].rpartition("/")[2].lower()
         if folder not in known:
-            raise UserError(f"{where}: '{file}' is in no folder of a class of classInd.txt.")
+            raise UserError(
+                f"{where}: '{file}' is in no folder of a class of classInd.txt; take the lists as published."
+            )
         if labeled and not labels:
             raise UserError(f"{where}: expected 'Folder/file.avi label', found '{row}'.")
         for label in labels:

@@ -25,10 +25,20 @@ from numpy.typing import NDArray
 
 from datasets.decoders import DECODERS, DEFAULT, order
 from datasets.decoders.interface import Frames, UndecodableError, check_file
-from datasets.decoders.with_pyav import Probe, probe
+from datasets.decoders.with_pyav import Damage, Probe, damage, probe
 from datasets.video_writing import write_video
 
-__all__ = ["Decoded", "Probe", "UndecodableError", "decode", "probe", "read_with", "write_video"]
+__all__ = [
+    "Damage",
+    "Decoded",
+    "Probe",
+    "UndecodableError",
+    "damage",
+    "decode",
+    "probe",
+    "read_with",
+    "write_video",
+]
 
 _SILENT_PACKETS = {"mpeg4", "vp8", "vp9", "av1"}
 """Codecs in which a packet may show nothing by design (packed B-frames, alternate references)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -14,14 +15,14 @@ from typing import NamedTuple
 from datasets.clip_files import check_present
 from datasets.errors import UserError
 from datasets.list_labels import Labels, Line, all_integers, class_names, missing_numbers
+from datasets.list_lines import FRAME_LISTS, VIDEOS, is_comment
 from datasets.person_boxes import read_boxes
-from datasets.source_names import source_of
+from datasets.source_names import SUFFIX, source_of
 from datasets.types import ClipRef, ClipTable
 from datasets.video_folder import Folder, with_own_files
 
-_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
-_VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
-"""Endings behind which no path goes on."""
+_COUNTED = re.compile(r".+ \d+")
+"""What a path seems to be where a count of frames stands behind it."""
 _HEADER = ({"path", "file", "filename", "video", "clip", "name"}, {"label", "class", "action", "category"})
 
 
@@ -75,7 +76,9 @@ class VideoListSet:
         """Whether the folder of the files and the lists are on this machine."""
         entry = self.entry
         needed = [*entry.lists().values(), *([entry.boxes] if entry.boxes else [])]
-        return entry.root.is_dir() and all(path.is_file() for path in needed)
+        with contextlib.suppress(OSError):  # a folder above them that may not be read
+            return entry.root.is_dir() and all(path.is_file() for path in needed)
+        return False
 
     def table(self) -> ClipTable:
         """The clips by role, from the lists alone.
@@ -146,13 +149,11 @@ class VideoListSet:
             UserError: the folder, or more than half of the files, are missing.
         """
         root = self.entry.root
-        check_present(
-            self.name,
-            root,
-            self.table().clips() if root.is_dir() else (),
-            "give the right one with --root.",
-            "give the folder to which the lists' paths belong with --root.",
-        )
+        clips = self.table().clips() if root.is_dir() else ()
+        cure = "give the folder to which the lists' paths belong with --root."
+        if clips and all(_COUNTED.fullmatch(clip.key) for clip in clips):
+            cure = f"{FRAME_LISTS}."
+        check_present(self.name, root, clips, "give the right one with --root.", cure)
 
     def how_to_add(self) -> str:
         """The command that brings this data set to another machine."""
@@ -172,8 +173,8 @@ def read_list(path: Path, labeled: bool = True) -> list[Line]:
     """Reads a list of `path label` lines.
 
     Columns are separated by tab, comma or space, whichever the first line shows; between spaces the last
-    word is the label, so paths may hold spaces.  Blank lines, `#` comments, a header line, Windows line
-    ends and a byte-order mark are passed over.
+    word is the label, so paths may hold spaces.  Blank lines, `#` comments (no video files, whose names may
+    begin so), a header line, Windows line ends and a byte-order mark are passed over.
 
     Args:
         path: the list.
@@ -189,7 +190,7 @@ def read_list(path: Path, labeled: bool = True) -> list[Line]:
     except UnicodeDecodeError as error:
         raise UserError(f"the list {path} is no UTF-8 text; give a list of 'path label' lines.") from error
     rows = [(number, row.strip()) for number, row in enumerate(text.split("\n"), start=1)]
-    rows = [(number, row) for number, row in rows if row and not row.startswith("#")]
+    rows = [(number, row) for number, row in rows if row and not is_comment(row)]
     separator = _separator(rows[0][1]) if rows else " "
     lines: list[Line] = []
     seen: dict[str, int] = {}
@@ -203,7 +204,11 @@ def read_list(path: Path, labeled: bool = True) -> list[Line]:
             continue
         if len(columns) != 2 and (labeled or len(columns) != 1):
             wanted = "'path label'" if labeled else "'path' or 'path label'"
-            raise UserError(f"{path}:{number}: expected {wanted}, found {len(columns)} column(s): '{row}'.")
+            counted = all(map(str.isdigit, columns[1:-1])) and not SUFFIX.search(columns[0])
+            cure = f"; {FRAME_LISTS if counted else 'give one label a clip'}" if len(columns) > 2 else ""
+            raise UserError(
+                f"{path}:{number}: expected {wanted}, found {len(columns)} column(s): '{row}'{cure}."
+            )
         file = columns[0].replace("\\", "/")
         if file in seen:
             raise UserError(f"{path}:{number}: '{file}' is already in line {seen[file]}; remove one of them.")
@@ -289,7 +294,7 @@ def _separator(row: str) -> str:
     if "\t" in row:
         return "\t"
     last = row.rpartition(",")[2]
-    return "," if "," in row and not _SUFFIX.search(last.split()[0] if last.split() else "") else " "
+    return "," if "," in row and not SUFFIX.search(last.split()[0] if last.split() else "") else " "
 
 
 def _columns(row: str, separator: str) -> list[str]:
@@ -297,13 +302,13 @@ def _columns(row: str, separator: str) -> list[str]:
         return [column.strip() for column in row.split(separator)]
     head, _, last = row.rpartition(" ")
     head = head.strip()
-    if not head or _SUFFIX.search(last) or "/" in last:
+    if not head or SUFFIX.search(last) or "/" in last:
         return [row]
     words = head.split(" ")
-    if _SUFFIX.search(words[-1]):
+    if SUFFIX.search(words[-1]):
         return [head, last]
     # The path ends where a video's suffix does: what follows are further columns, as frame lists have one.
-    ends = [i for i, word in enumerate(words[:-1], 1) if word.lower().endswith(_VIDEOS)]
-    if len(words) > 1 and _SUFFIX.search(words[-2]):
+    ends = [i for i, word in enumerate(words[:-1], 1) if word.lower().endswith(VIDEOS)]
+    if len(words) > 1 and SUFFIX.search(words[-2]):
         ends = [len(words) - 1]
     return [" ".join(words[: ends[-1]]), *words[ends[-1] :], last] if ends else [head, last]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,11 +40,13 @@ def audit(
     from bench import exit_codes, plugins
     from datasets.audit import SEVERITIES
 
+    keep: Callable[[], object] = list
     names = plugins.dataset_names()
     if target not in names and Path(target).is_dir():
         found = _audit_folder(Path(target), against)
     else:
-        found = {target: _audit_set(target, quick, workers)}
+        findings, keep = _audit_set(target, quick, workers)
+        found = {target: findings}
     for place, findings in found.items():
         print(f"{place}:" if findings else f"{place}: nothing found")
         for each in findings:
@@ -56,11 +59,15 @@ def audit(
         f"{every.count(each)} {each}{'' if every.count(each) == 1 else 's'}" for each in SEVERITIES
     )
     audited = max(1, len(found) - 1)  # of several folders there is one entry more: all as a whole
-    print(f"{audited} audited: {counts}")
+    print(f"{audited} audited: {counts}", flush=True)
+    keep()  # last, for a full disk must not cost what was found
     return exit_codes.FINDINGS if {"leak", "flaw"} & set(every) else exit_codes.OK
 
 
-def _audit_set(name: str, quick: bool, workers: int | None) -> list[AuditFinding]:
+def _audit_set(
+    name: str, quick: bool, workers: int | None
+) -> tuple[list[AuditFinding], Callable[[], object]]:
+    """The findings of a data set, and what keeps them; a quick look is not kept."""
     from bench import plugins
     from bench.leaks import findings_by_name
     from bench.schedule import available_cpus
@@ -71,13 +78,13 @@ def _audit_set(name: str, quick: bool, workers: int | None) -> list[AuditFinding
     dataset = plugins.dataset(name)
     table = dataset.table()
     found = findings_by_name(dataset)
-    if not quick:
-        dataset.prepare()
-        found += [*audit_bytes(table), *audit_footage(table, workers or available_cpus())]
+    if quick:
+        return sort_findings(found), list
+    dataset.prepare()
+    seen = audit_record.files(table)
+    found += [*audit_bytes(table), *audit_footage(table, workers or available_cpus())]
     found = sort_findings(found)
-    if not quick:
-        audit_record.save(table, found)
-    return found
+    return found, lambda: audit_record.save(table, found, seen)
 
 
 def _audit_folder(folder: Path, against: str | None) -> dict[str, list[AuditFinding]]:

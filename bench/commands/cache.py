@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from bench.commands import options
 if TYPE_CHECKING:
     from datasets.cache_folder import Storage
     from datasets.clip_build import Estimate
+    from datasets.types import ClipRef
 
 app = typer.Typer(help="Decode clips ahead of time, list and remove what is cached.", no_args_is_help=True)
 SHORT_SIDE = 256
@@ -39,6 +41,7 @@ def build(
     ] = SHORT_SIDE,
     whole: Annotated[bool, typer.Option("--whole", help="Keep each video's own size.")] = False,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one per CPU.")] = None,
+    decoder: options.Decoder = None,
     cache: options.Cache = None,
     cache_gib: options.CacheGib = None,
     plugin: options.Plugins = None,
@@ -46,7 +49,7 @@ def build(
     """Decode the clips of a data set that are not cached yet; says first what that will take.
 
     A run does the same where it is needed. Interrupted, the same command goes on. A suite's `short_side` and
-    `store` decide what its trials read.
+    `store` decide what its trials read; those of `run --decoder` are cached with the same --decoder.
 
     Example: python -m bench data cache build gym99 --store jpeg --short-side 256 --workers 8
     """
@@ -57,27 +60,40 @@ def build(
     from datasets.cache_folder import Storage, cache_home
     from datasets.clip_build import estimate
     from datasets.clip_cache import ClipCache
+    from datasets.decoders import DECODERS, DEFAULT
+    from datasets.errors import unknown_name
 
-    storage = Storage(None if whole else short_side, form.value)
+    first = decoder or DEFAULT
+    if first not in DECODERS:
+        raise unknown_name("decoder", first, DECODERS, "--decoder")
+    storage = Storage(None if whole else short_side, form.value, first)
     data = plugins.dataset(name)
-    clips, given = data.table().clips(), (name, storage.short_side)
-    if not ClipCache.complete(clips, *given, form=storage.form):
+    clips, given = data.table().clips(), (name, storage.short_side, None)
+    if not ClipCache.complete(clips, *given, first, storage.form):
         data.prepare()
-        lacking = [clip.path for clip in ClipCache.lacking(clips, *given, form=storage.form)]
+        lacking = [clip.path for clip in ClipCache.lacking(clips, *given, first, storage.form)]
         if lacking:
             count = workers or available_cpus()
             _announce(name, storage, len(lacking), estimate(lacking, storage), count, cache_home())
-            ClipCache.open(clips, *given, workers=count, form=storage.form)
-    opened = ClipCache.open(clips, *given, form=storage.form, progress=False)
-    print(
-        f"{name}: {len(clips) - len(opened.errors)} of {len(clips)} clips are in "
-        f"{cache_home() / storage.folder}"
-    )
-    for key, reason in sorted(opened.errors.items())[: options.SHOWN]:
-        print(f"left out: {key}: {reason}")
-    if len(opened.errors) > options.SHOWN:
-        print(f"and {len(opened.errors) - options.SHOWN} more")
+            ClipCache.open(clips, *given, workers=count, decoder=first, form=storage.form)
+    opened = ClipCache.open(clips, *given, progress=False, decoder=first, form=storage.form)
+    _tell(name, clips, opened.errors, storage)
     return exit_codes.FINDINGS if opened.errors else exit_codes.OK
+
+
+def _tell(name: str, clips: Sequence[ClipRef], errors: Mapping[str, str], storage: Storage) -> None:
+    """What is cached now, and what is not."""
+    from datasets.cache_folder import cache_home
+    from datasets.decoders import DEFAULT
+
+    print(f"{name}: {len(clips) - len(errors)} of {len(clips)} clips are in {cache_home() / storage.folder}")
+    for key, reason in sorted(errors.items())[: options.SHOWN]:
+        print(f"left out: {key}: {reason}")
+    if len(errors) > options.SHOWN:
+        print(f"and {len(errors) - options.SHOWN} more")
+    if errors:
+        given = "" if storage.decoder == DEFAULT else f" --decoder {storage.decoder}"
+        print(f"what to do about each: python -m bench data verify {name}{given}")
 
 
 def _announce(name: str, storage: Storage, clips: int, guess: Estimate, workers: int, home: Path) -> None:

@@ -7,12 +7,15 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.commands import audit, cache, options, splits
 from bench.commands.absent import tell_absent
+
+if TYPE_CHECKING:
+    from datasets.verify import Finding
 
 app = typer.Typer(help="Add, list, remove, verify, audit, split and cache data sets.", no_args_is_help=True)
 SHOWN = 20
@@ -23,6 +26,7 @@ CURES = {
     "flawed": "it is used as it is",
 }
 """What to do about each kind of finding, where its reason does not say it."""
+CLOSED = "let yourself read it (chmod, or ask its owner), or take it out of the lists"
 
 
 app.add_typer(splits.app, name="splits")
@@ -66,6 +70,9 @@ def add(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="A left-right mirrored clip keeps its label (for lists).")
     ] = False,
+    accept_leak: Annotated[
+        bool, typer.Option("--accept-leak", help="Take annotations in which clips are trained on and scored.")
+    ] = False,
     plugin: options.Plugins = None,
 ) -> int:
     """Register a public data set by its official annotations, or any videos by lists of 'path label'.
@@ -87,6 +94,11 @@ def add(
                 f"give '{name}' either with --videos and --annotations (a public data set) or with --train, "
                 "--test and --root (your own lists)."
             )
+        if accept_leak:
+            raise UserError(
+                "--accept-leak is for --videos and --annotations; remove clips that are trained on and "
+                "scored from one of the lists."
+            )
         unmade: Mapping[str, str] = {}
         notes = catalog.add(name, train, test, root, unlabeled, validation, classes, boxes, mirror).notes()
     else:
@@ -96,7 +108,7 @@ def add(
             raise UserError(
                 f"{wrong[0]} is for your own lists; leave it out with --videos and --annotations."
             )
-        unmade = _add_public(name, form, videos, annotations, mirror)
+        unmade = _add_public(name, form, videos, annotations, mirror, accept_leak)
     table = plugins.dataset(name).table()
     pool = "" if table.unlabeled is None else f"{len(table.unlabeled)} unlabeled, "
     sizes = f"{len(table.train)} training, {pool}{len(table.test)} test clips"
@@ -122,7 +134,12 @@ def _check_free(name: str) -> None:
 
 
 def _add_public(
-    name: str, form: str | None, videos: Path | None, annotations: Path | None, mirror: bool
+    name: str,
+    form: str | None,
+    videos: Path | None,
+    annotations: Path | None,
+    mirror: bool,
+    accept_leak: bool,
 ) -> Mapping[str, str]:
     """Registers the set; returns reasons of clips that could not be made."""
     from bench import readers
@@ -138,7 +155,7 @@ def _add_public(
             raise UserError(f"{option}: there is no folder {path}; give the right one.")
     assert videos is not None and annotations is not None
     folders = (videos.expanduser().resolve(), annotations.expanduser().resolve())
-    return places.add(Place(name, form or name, *folders, mirror), reader).unmade
+    return places.add(Place(name, form or name, *folders, mirror, accept_leak), reader).unmade
 
 
 @app.command("formats")
@@ -225,15 +242,25 @@ def verify(
     from bench import exit_codes, plugins
     from bench.schedule import available_cpus
     from datasets.decoders import DEFAULT
+    from datasets.errors import UserError
     from datasets.verify import verify as check
 
     found = check(plugins.dataset(name), workers or available_cpus(), decoder=decoder or DEFAULT)
     for finding in found.findings[:SHOWN]:
-        cure = "" if "; " in finding.reason else f"; {CURES[finding.kind]}"
-        print(f"{finding.kind}: {finding.key}: {finding.reason}{cure}")
+        print(f"{finding.kind}: {finding.key}: {finding.reason}{_cure(finding)}")
     if len(found.findings) > SHOWN:
         print(f"and {len(found.findings) - SHOWN} more")
     kinds = Counter(finding.kind for finding in found.findings)
     counts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())) or "nothing wrong"
-    print(f"{found.clips} clips, {found.decoded} decoded now: {counts}; manifest: {found.manifest}")
+    kept = "" if found.unsaved else f"; manifest: {found.manifest}"
+    print(f"{found.clips} clips, {found.decoded} decoded now: {counts}{kept}", flush=True)
+    if found.unsaved:  # said last, for a full disk must not cost what was found
+        raise UserError(found.unsaved)
     return exit_codes.FINDINGS if found.findings else exit_codes.OK
+
+
+def _cure(finding: Finding) -> str:
+    """What to do about a finding, as the end of its line; nothing where its reason says it."""
+    if "; " in finding.reason:
+        return ""
+    return f"; {CLOSED if 'Permission denied' in finding.reason else CURES[finding.kind]}"

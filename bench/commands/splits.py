@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,8 @@ def import_lists(
     chosen = name or folder.resolve().name.lower()
     if chosen in plugins.dataset_names():
         raise UserError(f"there is a data set '{chosen}' already; give another name with --name.")
+    if not root.expanduser().is_dir():
+        raise UserError(f"--root: there is no folder {root}; give the folder that holds the clips.")
     made = take(folder, chosen, root.expanduser().resolve(), mirror, accept_leak)
     table = made.table()
     pool = "" if table.unlabeled is None else f"{len(table.unlabeled)} unlabeled, "
@@ -86,9 +89,11 @@ def write(
         numbers = parse_seeds(seeds)
     except ValueError as error:
         raise UserError(f"--seeds: {error}.") from None
-    share = labels.removesuffix("%").replace(".", "", 1)
-    if labels not in {"list", "all"} and not share.isdigit():
-        raise UserError(f"--labels: '{labels}' is no budget; give '4', '5%', 'list' or 'all'.")
+    if not _is_budget(labels):
+        raise UserError(
+            f"--labels: '{labels}' is no budget; give a count from 1, such as '4', a share above 0% and to "
+            "100%, such as '5%', or 'list' or 'all'."
+        )
     table = plugins.dataset(name).table()
     for seed in numbers:
         split = make_split(table, labels, seed, allow_empty_classes)
@@ -96,3 +101,9 @@ def write(
         write_split(path, split, table.classes)
         print(f"{path}  {split.hash[:12]}  {len(split.labeled)} labeled, {len(split.validation)} validation")
     return 0
+
+
+def _is_budget(labels: str) -> bool:
+    if re.fullmatch(r"\d+(\.\d+)?%", labels, re.ASCII):
+        return 0 < float(labels[:-1]) <= 100
+    return re.fullmatch(r"[1-9]\d*|list|all", labels, re.ASCII) is not None

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.file_hashes import problem, unreadable
+
 Frames = NDArray[np.uint8]
 """Neighboring RGB pictures (n, H, W, 3), upright."""
 
@@ -47,15 +49,13 @@ def check_file(path: Path) -> None:
     Raises:
         UndecodableError: the file is missing, no file, empty, unreadable or a Git LFS pointer.
     """
-    if not path.exists():
-        raise UndecodableError(path, "the file does not exist")
-    if not path.is_file():
-        raise UndecodableError(path, "it is not a file")
+    if found := problem(path):
+        raise UndecodableError(path, found)
     try:
         with path.open("rb") as file:
             head = file.read(40)
     except OSError as error:
-        raise UndecodableError(path, f"the file cannot be read ({error.strerror})") from error
+        raise UndecodableError(path, unreadable(error)) from error
     if not head:
         raise UndecodableError(path, "the file is empty")
     if head.startswith(b"version https://git-lfs.github.com"):

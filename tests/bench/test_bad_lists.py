@@ -55,7 +55,11 @@ def test_own_lists(
         ("/r/a.mp4 0\n/r/b.mp4 -3\n", "/r/c.mp4 0\n", ["train.csv:2", "-3 is negative"]),
         ("/r/a.mp4 sit\n/r/b.mp4 run\n", "/r/c.mp4 sat\n", ["test.csv:1", "Did you mean 'sit'"]),
         ("/r/a.mp4\n/r/b.mp4\n", "/r/c.mp4\n", ["test.csv:1", "has no label"]),
-        ("/r/x.mp4 0\n/r/y.mp4 1\n", "/r/z.mp4 0\n", ["3 of 3 clips", "are not in", "x.mp4"]),
+        (
+            "/r/x.mp4 0\n/r/y.mp4 1\n",
+            "/r/z.mp4 0\n",
+            ["3 of 3 clips", "are not in", "x.mp4", "give with --root"],
+        ),
         ("/r/a.mp4 0\n", "/r/a.mp4 0\n", ["trained on and also scored", "--accept-leak"]),
     ],
 )
@@ -78,7 +82,9 @@ def test_a_root_that_is_not_there(bench: Any, folder: Path) -> None:
     (lists / "train.csv").write_text(GOOD)
     (lists / "test.csv").write_text("c.mp4 0\n")
     nowhere = folder / "nowhere"
-    assert "nowhere" in bench("data", "splits", "import", lists, "--root", nowhere).sentence
+    sentence = bench("data", "splits", "import", lists, "--root", nowhere).sentence
+    assert "--root: there is no folder" in sentence and "nowhere" in sentence
+    assert "--videos" not in sentence and "data rm" not in sentence, "nothing is registered yet"
     both = ("--train", lists / "train.csv", "--test", lists / "test.csv")
     sentence = bench("data", "add", "mine", *both, "--root", nowhere).sentence
     assert "nowhere" in sentence and "--root" in sentence
@@ -107,3 +113,16 @@ def test_a_class_number_that_no_line_has_is_a_note_and_no_mistake(bench: Any, fo
     assert answer.status == 0, answer.err
     (note,) = [line for line in answer.out.splitlines() if line.startswith("note: ")]
     assert "train.csv has the class number 1, 2, though" in note
+
+
+def test_the_advice_to_accept_a_leak_works(bench: Any, folder: Path) -> None:
+    lists = folder / "published"
+    lists.mkdir()
+    (lists / "train.csv").write_text("a.mp4 0\nb.mp4 1\n")
+    (lists / "test.csv").write_text("c.mp4 0\na.mp4 0\n")
+    add = ("data", "add", "mine", "--format", "lists", "--videos", folder / "clips", "--annotations", lists)
+    assert "--accept-leak" in bench(*add).sentence
+    assert bench(*add, "--accept-leak").status == 0
+    assert "mine" in bench("data", "ls").out
+    own = ("--train", lists / "train.csv", "--test", lists / "test.csv", "--root", folder / "clips")
+    assert "remove clips" in bench("data", "add", "other", *own, "--accept-leak").sentence

@@ -98,3 +98,24 @@ def test_every_node_fills_in_its_own_folder(mine: Path, text: str, monkeypatch: 
     assert cache_folder.cache_home() == mine / "cache"
     assert cache_folder.limit_bytes() == 2 << 30
     assert ClipCache.complete([], "mine", 32)
+
+
+def test_clips_of_another_decoder_are_cached_ahead_of_time(mine: Path) -> None:
+    given = ("build", "mine", "--short-side", "32", "--workers", "1", "--cache", str(mine))
+    code, said = call(*given, "--decoder", "pyav")
+    assert code == 0
+    assert "6 clips to decode into raw-32-pyav" in said
+    clips = catalog.load("mine").table().clips()
+    assert ClipCache.complete(clips, "mine", 32, decoder="pyav")
+    assert not ClipCache.complete(clips, "mine", 32)
+    assert "Did you mean 'pyav'" in call(*given, "--decoder", "pyaw")[1]
+
+
+def test_what_is_left_out_says_where_to_look(mine: Path) -> None:
+    (mine.parent / "videos" / "3.mp4").unlink()
+    given = ("build", "mine", "--short-side", "32", "--workers", "1", "--cache", str(mine))
+    code, said = call(*given, "--decoder", "pyav")
+    assert code == 3
+    assert "left out: 3.mp4: the file does not exist\n" in said
+    assert "what to do about each: python -m bench data verify mine --decoder pyav\n" in said
+    assert "python -m bench data verify mine\n" in call(*given)[1]

@@ -145,7 +145,10 @@ def test_seeded_splits_are_written_with_their_hash(
     )
     assert answer.status == 0, answer.err
     assert len(list((tmp_path / "out").glob("ucf101@1-seed*.tsv"))) == 2
-    assert "--labels" in bench("data", "splits", "write", "ucf101", "--labels", "few").sentence
+    for wrong in ("few", "0", "0%", "100.5%", "500%", "3.5", "%"):
+        answer = bench("data", "splits", "write", "ucf101", "--labels", wrong, "--to", tmp_path / "none")
+        assert f"--labels: '{wrong}' is no budget; give a count from 1" in answer.sentence
+    assert not (tmp_path / "none").exists()
 
 
 def test_an_audit_of_nothing(bench: Any, tmp_path: Path) -> None:
@@ -181,12 +184,17 @@ def test_what_was_looked_at_before_the_lists_changed_is_to_be_looked_at_again(
     for name in commands:
         assert bench("data", name, "ucf101", "--workers", "1").status == 0
     assert "2 training, 2 test clips\n" in bench(*what).out
+    video = videos / "Archery/v_Archery_g01_c01.avi"
+    video.write_bytes((videos / "Archery/v_Archery_g08_c01.avi").read_bytes())
+    said = bench(*what).out
+    assert f"audited before its lists or videos changed: audit again with {commands['audit']}" in said
+    assert "verified before" not in said
     other = "Archery/v_Archery_g09_c01.avi"
     (videos / "Archery/v_Archery_g08_c01.avi").rename(videos / other)
     (notes / "trainlist01.txt").write_text(f"ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1\n{other} 2\n")
     places.opened.cache_clear()
     said = bench(*what).out
-    assert f"audited before its lists changed: audit again with {commands['audit']}" in said
+    assert f"audited before its lists or videos changed: audit again with {commands['audit']}" in said
     assert f"verified before its lists changed: verify again with {commands['verify']}" in said
 
 

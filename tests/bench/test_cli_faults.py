@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench import cli, exit_codes, runner
+from datasets.video_writing import write_video
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,3 +120,39 @@ def test_interrupting_anything_gives_130(bench: Any, monkeypatch: pytest.MonkeyP
     assert answer.status == 130
     assert "goes on" in answer.err
     assert cli.foreign_datasets() == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "broken", "found"),
+    [
+        ("verify", "datasets.verify.save_rows", "missing: gone.mp4: the file does not exist"),
+        ("audit", "datasets.audit_record.json.dumps", "were not compared by footage: 1 are missing"),
+    ],
+)
+def test_a_full_disk_at_the_end_costs_no_finding(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, command: str, broken: str, found: str
+) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        frames = np.random.default_rng(seed).integers(0, 256, (12, 40, 60, 3), dtype=np.uint8)
+        write_video(bench.folder / "clips" / f"{name}.mp4", frames)
+    (bench.folder / "train.txt").write_text("a.mp4 0\ngone.mp4 0\n", encoding="utf-8")
+    (bench.folder / "test.txt").write_text("b.mp4 0\n", encoding="utf-8")
+    home = bench.folder / "home"
+    monkeypatch.setenv("SEFAR_BENCH_HOME", str(home))
+    assert bench(
+        "data", "add", "mine", "--train", "train.txt", "--test", "test.txt", "--root", "clips"
+    ).status == 0  # fmt: skip
+
+    def full(*arguments: Any, **named: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broken, full)
+        answer = bench("data", command, "mine", "--workers", "1")
+    assert answer.status == 1
+    assert found in answer.out
+    said = answer.err.splitlines()[-1]  # after the progress
+    assert said.startswith("error: ") and str(home) in said
+    assert "cannot be written (No space left on device)" in said
+    assert "has space" in said and "SEFAR_BENCH_HOME" in said
+    assert bench("data", command, "mine", "--workers", "1").status in {0, 3}

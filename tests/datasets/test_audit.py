@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from closed_folders import close
 
 from datasets import audit_record
 from datasets.audit import AuditFinding, audit_table, sort_findings
-from datasets.audit_files import audit_bytes
+from datasets.audit_files import audit_bytes, audit_footage
 from datasets.audit_lists import audit_family, audit_lists, compare_official, list_folders, read_published
 from datasets.types import ClipRef, ClipTable
 
@@ -56,6 +58,22 @@ def test_a_test_clip_that_is_trained_on_is_a_leak(tmp_path: Path) -> None:
 
 def test_val_that_is_test_is_a_flaw(tmp_path: Path) -> None:
     assert audited(tmp_path, val=CLEAN["test"])["flaw", "val = test"].count == 2
+
+
+def test_validation_clips_that_are_test_clips_are_counted(tmp_path: Path) -> None:
+    result = audited(tmp_path, val=CLEAN["test"] + f"/v/{gym('c' * 11, 1)} 0\n")
+    flaw = result["flaw", "validation in test"]
+    assert (flaw.count, flaw.examples) == (2, (gym("bbbbbbbbbbb", 1), gym("bbbbbbbbbbb", 2)))
+    assert flaw.sentence == "2 of 3 validation clips are also test clips, so they are not used"
+
+
+def test_validation_clips_of_the_source_video_of_a_labeled_clip_are_a_flaw(tmp_path: Path) -> None:
+    near, far = gym("aaaaaaaaaaa", 9), gym("c" * 11, 1)
+    result = audited(tmp_path, val=f"/v/{near} 0\n/v/{far} 0\n")
+    assert set(result) == {("flaw", "validation shares sources")}
+    flaw = result["flaw", "validation shares sources"]
+    assert (flaw.count, flaw.examples) == (1, (near,))
+    assert flaw.sentence.startswith("1 of 2 validation clips come from a source video of labeled clips")
 
 
 def test_classes_without_labels_and_uneven_draws(tmp_path: Path) -> None:
@@ -181,6 +199,28 @@ def test_equal_bytes_under_another_name_are_a_leak(clip: Callable[..., ClipRef])
     assert [each.severity for each in audit_table(table)] == []
 
 
+def test_clips_that_are_absent_or_closed_to_us_are_counted_and_end_nothing(
+    clip: Callable[..., ClipRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = clip("open/a.mp4", count=40)
+    twin, other = clip("shut/b.mp4", count=40), clip("shut/c.mp4", seed=2, count=40)
+    gone = replace(here, key="gone.mp4", path=tmp_path / "gone.mp4")
+    table = ClipTable("x", ("a",), train=(here, gone), test=(twin, other))
+    close(monkeypatch, tmp_path / "videos/shut")
+    assert audit_bytes(table) == []
+    (note,) = audit_footage(table, progress=False)
+    assert (note.check, note.count) == ("not compared", 3)
+    assert "1 are missing, 2 cannot be read, 0 are too short" in note.sentence
+
+
+def test_a_file_of_equal_size_that_cannot_be_read_ends_no_audit(
+    clip: Callable[..., ClipRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = clip("a.mp4"), clip("b.mp4")
+    close(monkeypatch, test.path, to_look=False)
+    assert audit_bytes(ClipTable("x", ("a",), train=(train,), test=(test,))) == []
+
+
 SHARED = Path(__file__).parents[2].parent / "shared/splits/sefar"
 
 
@@ -242,3 +282,33 @@ def test_the_last_audit_is_remembered_until_the_lists_change(home: Path) -> None
     assert audit_record.load(ClipTable("x", ("a",), train=(ref("q.mp4"),), test=(ref("t.mp4"),))) == ()
     (home / "audits/x.json").write_text("{")
     assert audit_record.load(table) == ()
+
+
+def test_an_audit_holds_until_a_video_changes(
+    home: Path, clip: Callable[..., ClipRef], tmp_path: Path
+) -> None:
+    train, test = clip("a.mp4"), clip("b.mp4")
+    table = ClipTable("x", ("a",), train=(train,), test=(test,))
+    leak = AuditFinding("leak", "same footage", 1, "1 test clips show the same footage", ("b.mp4 ~ a.mp4",))
+    audit_record.save(table, [leak])
+    assert audit_record.state(table) == "now"
+    moved = replace(train, path=tmp_path / "elsewhere/a.mp4")
+    assert audit_record.state(replace(table, train=(moved,))) == "old", "another folder, other videos"
+    before = train.path.read_bytes()
+    clip("a.mp4", count=20)
+    assert (audit_record.state(table), audit_record.load(table)) == ("old", ())
+    audit_record.save(table, [leak])
+    train.path.unlink()
+    assert audit_record.load(table) == (leak,), "what is cached can be trained on without its files"
+    train.path.write_bytes(before)
+    assert audit_record.state(table) == "old"
+
+
+def test_an_audit_of_absent_files_is_old_once_they_come(home: Path, clip: Callable[..., ClipRef]) -> None:
+    train, test = clip("a.mp4"), clip("b.mp4")
+    table = ClipTable("x", ("a",), train=(train,), test=(test,))
+    train.path.unlink()
+    audit_record.save(table, [])
+    assert audit_record.state(table) == "now"
+    clip("a.mp4")
+    assert audit_record.state(table) == "old"

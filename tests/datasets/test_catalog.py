@@ -79,7 +79,7 @@ def test_nothing_is_registered_when_a_list_has_a_mistake(home: Path, lists: dict
     assert catalog.entries() == {}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"mine": 3}', '{"mine": {"train": "a"}}'])
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, "[]", '{"mine": 3}', '{"mine": {"train": "a"}}'])
 def test_a_damaged_catalog_is_named(home: Path, content: str) -> None:
     home.mkdir()
     (home / "catalog.json").write_text(content)

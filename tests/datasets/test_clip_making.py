@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from video_files import moving_frames
 
 from datasets import video_io
 from datasets.clip_making import Cut, Join, made_folder, make, make_clips
-from datasets.clip_recipes import RECIPES
+from datasets.clip_recipes import RECIPES, Recipe, Recipes
 from datasets.errors import UserError
 
 
@@ -51,6 +52,8 @@ def test_frames_are_joined_in_the_order_of_their_numbers(tmp_path: Path) -> None
     assert brightness(tmp_path / "all.mp4") == pytest.approx([50 + 10 * i for i in range(10)], abs=5)
     assert make(Join(folder, tmp_path / "part.mp4", first=99, count=3)) == ""
     assert brightness(tmp_path / "part.mp4") == pytest.approx([90, 100, 110], abs=5)
+    assert make(Join(folder, tmp_path / "behind.mp4", count=2, skipped=3)) == ""
+    assert brightness(tmp_path / "behind.mp4") == pytest.approx([80, 90], abs=5)
 
 
 def test_large_pictures_are_scaled_down_and_odd_sizes_made_even(tmp_path: Path) -> None:
@@ -111,8 +114,52 @@ def test_a_join_whose_offset_count_or_pictures_changed_is_made_again(home: Path,
         cv2.imwrite(str(tmp_path / "frames" / f"{number:05d}.jpg"), picture)
     job = Join(tmp_path / "frames", made_folder("x") / "a.mp4", first=1, count=3)
     assert remade(job) and not remade(job)
-    assert remade(replace(job, first=2)) and remade(replace(job, count=2))
+    assert remade(replace(job, first=2)) and remade(replace(job, count=2)) and remade(replace(job, skipped=1))
     assert remade(job) and not remade(job)
     cv2.imwrite(str(tmp_path / "frames/00002.jpg"), np.full((48, 64, 3), 250, np.uint8))
     assert remade(job)
     assert brightness(job.target)[1] == pytest.approx(250, abs=5)
+
+
+class _OnAFullDisk(Join):
+    """A join that finds no room; at the top of a module, for child processes import it."""
+
+    def pictures(self) -> list[Path]:
+        if self.target.name == "b.mp4" and self.skipped:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().pictures()
+
+    def recipe(self) -> Recipe:
+        return Recipe("here", "all")
+
+
+def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(home: Path, tmp_path: Path) -> None:
+    import cv2
+
+    (tmp_path / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "frames/1.jpg"), np.full((48, 64, 3), 90, np.uint8))
+
+    def jobs(skipped: int) -> list[Join]:
+        return [
+            _OnAFullDisk(
+                tmp_path / "frames", made_folder("x") / f"{name}.mp4", skipped=skipped * (name == "b")
+            )
+            for name in "abcd"
+        ]
+
+    with pytest.raises(UserError, match=r"disk is full: .*made/x; free some space.* same command again"):
+        make_clips(jobs(1), "x", workers=1, progress=False)
+    assert (made_folder("x") / "a.mp4").is_file() and not (made_folder("x") / "b.mp4").exists()
+    assert make_clips(jobs(0), "x", workers=1, progress=False) == {}
+    assert len(list(made_folder("x").glob("*.mp4"))) == 4
+
+
+def test_a_disk_that_fills_up_while_a_clip_is_noted(
+    home: Path, steps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(self: Recipes, target: Path, recipe: Recipe) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Recipes, "note", note)
+    with pytest.raises(UserError, match="disk is full"):
+        make_clips([Cut(steps, made_folder("x") / "a.mp4", 0.0, 0.2)], "x", workers=1, progress=False)

@@ -30,7 +30,11 @@ def rows(folder: Path, text: str) -> list[tuple[str, str | None, int | None, int
         ("a!_(x);&.avi 1 \nc.avi 2 \n", ("a!_(x);&.avi", "1", None, None)),
         ("C:\\clips\\a.mp4 jump\n", ("C:/clips/a.mp4", "jump", None, None)),
         ("golf/--sGO9m2Was_000000_000010 300 0\n", ("golf/--sGO9m2Was_000000_000010", "0", None, 300)),
-        ("imgs 2 5 127\nothers 2 5 126\n", ("imgs", "127", 2, 5)),
+        ("imgs 2 5 127\nothers 2 5 126\n", ("imgs@2", "127", 2, 5)),
+        ("x.mp4 frames/a 30 1\n", ("x.mp4 frames/a", "1", None, 30)),
+        ("imgs 0 5 127\nothers 2 5 126\n", ("imgs", "127", 0, 5)),
+        ("#2_Gum_chew_0.avi 2 \nc.avi 2 \n", ("#2_Gum_chew_0.avi", "2", None, None)),
+        ("#old list\n# a.mp4 0\n#b c.MP4,1\nc.avi,2\n", ("#b c.MP4", "1", None, None)),
         ("a.mp4\nb.mp4\n", ("a.mp4", None, None, None)),
         ("a b.mp4\nc.mp4\n", ("a b.mp4", None, None, None)),
         ("path,label\na.mp4,3\n", ("a.mp4", "3", None, None)),
@@ -52,6 +56,11 @@ def test_every_form_of_a_list_is_read(
         ),
         ("a.mp4 0\nb.mp4\n", r"list\.txt:2: expected 'path label'"),
         ("a.mp4 0\nb.mp4 1\na.mp4 0\n", r"list\.txt:3: 'a\.mp4' is already in line 1"),
+        ("a.mp4 0 2\nb.mp4 1 2\n", r"list\.txt:1: .*'a\.mp4 0 2' has more than one label.* not supported"),
+        ("fi001.mp4 0 2 4\n", r"list\.txt:1: .*'fi001\.mp4 0 2 4' has more than one label"),
+        ("a.mp4,0,2\n", r"list\.txt:1: .*more than one label"),
+        ("a.mp4 walk\nb c.mp4 walk run\n", r"list\.txt:2: .*more than one label"),
+        ("a 2 5 0\na 3 5 0\na 2 6 1\n", r"list\.txt:3: 'a@2' is already in line 1"),
         ("a 1 2 3 4 5\n", r"list\.txt:1: .* found 6 columns"),
         ("a,x,3\n", r"list\.txt:1: 'x' is no frame count"),
         ("\n\n", "is empty"),
@@ -131,6 +140,31 @@ def test_published_lists_as_a_data_set(tmp_path: Path) -> None:
     assert found == [True, True, True, True, True, False], "by path below the root, else by name"
 
 
+def test_several_clips_of_one_folder_of_frames(home: Path, tmp_path: Path) -> None:
+    import cv2
+    import numpy as np
+
+    from datasets import video_io
+
+    (tmp_path / "videos/imgs").mkdir(parents=True)
+    for number in range(1, 9):  # img_00001.jpg is the first, as mmaction2 has it
+        picture = np.full((48, 64, 3), 20 * number, np.uint8)
+        cv2.imwrite(str(tmp_path / f"videos/imgs/img_{number:05d}.jpg"), picture)
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "train.txt").write_text("imgs 0 3 0\nimgs 1 3 1\n")
+    (lists / "test.txt").write_text("imgs 4 2 1\n")
+    dataset = ListFolder(Place("mine", "lists", tmp_path / "videos", lists))
+    dataset.prepare()
+    table = dataset.table()
+    assert [clip.key for clip in table.clips()] == ["imgs", "imgs@1", "imgs@4"]
+    assert {clip.group for clip in table.clips()} == {"imgs"}, "they are of one source"
+    shown = [[round(float(f.mean())) for f in video_io.decode(clip.path).frames] for clip in table.clips()]
+    wanted = [[20, 40, 60], [40, 60, 80], [100, 120]]
+    for frames, levels in zip(shown, wanted, strict=True):
+        assert frames == pytest.approx(levels, abs=5)
+
+
 def test_a_clip_that_is_trained_on_and_scored_needs_consent(tmp_path: Path) -> None:
     lists = published(tmp_path, {"train.csv": "/root/UCF/a/x5.avi,0\n/root/UCF/b/x2.avi,2\n"})
     place = Place("ucf", "lists", tmp_path / "videos", lists)
@@ -138,6 +172,7 @@ def test_a_clip_that_is_trained_on_and_scored_needs_consent(tmp_path: Path) -> N
         ListFolder(place).table()
     accepted = Place("ucf", "lists", tmp_path / "videos", lists, accept_leak=True)
     assert len(ListFolder(accepted).table().train) == 2
+    assert ListFolder(accepted).how_to_add().endswith("--accept-leak")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +227,9 @@ def test_a_taken_name_keeps_its_lists(home: Path, tmp_path: Path) -> None:
     assert places.entries() == {}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"mine": 3}', '{"mine": {"format": "lists"}}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[" * 100_000, "[]", '{"mine": 3}', '{"mine": {"format": "lists"}}']
+)
 def test_a_damaged_catalog_is_named(home: Path, content: str) -> None:
     home.mkdir()
     (home / "places.json").write_text(content)

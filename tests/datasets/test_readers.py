@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datasets.annotated import AnnotatedSet, Place
+from datasets import finegym
+from datasets.annotated import AnnotatedSet, Place, read_json
 from datasets.audit import audit_table
 from datasets.diving48 import Diving48
 from datasets.errors import UserError
@@ -113,6 +114,32 @@ def test_a_missing_annotation_file_is_named_with_its_origin(tmp_path: Path) -> N
         opened(tmp_path, FineGym, "gym99", files).table()
 
 
+MMACTION = {
+    **{name: text for name, text in GYM.items() if "train" not in name},
+    "gym99_train_org.txt": GYM["gym99_train_element_v1.1.txt"],
+}
+
+
+def test_gym_takes_lists_of_mmaction2_only_as_the_version_that_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(finegym.TRAINING_CLIPS, "99", {"1.0": 4, "1.1": 6})
+    assert len(opened(tmp_path, FineGym, "gym99_v1.0", MMACTION).table().train) == 4
+    for form, wanted in (("gym99", "gym99_v1.0"), ("gym99_v1.1_ub_s1", "gym99_v1.0_ub_s1")):
+        with pytest.raises(UserError, match=rf"train_org\.txt: has 4 lines.* 1\.0, not 1\.1.*{wanted}, "):
+            opened(tmp_path, FineGym, form, MMACTION).table()
+    monkeypatch.setitem(finegym.TRAINING_CLIPS, "99", {"1.0": 3, "1.1": 4})
+    assert len(opened(tmp_path, FineGym, "gym99", MMACTION).table().train) == 4
+    with pytest.raises(UserError, match=r"seems to be .* 1\.1, not 1\.0; .* --format gym99_v1\.1, "):
+        opened(tmp_path, FineGym, "gym99_v1.0", MMACTION).table()
+
+
+def test_gym_takes_no_part_of_a_list_as_the_list(tmp_path: Path) -> None:
+    for form in ("gym99", "gym99_v1.0"):
+        with pytest.raises(UserError, match=r"has 4 lines, which fits no version .*20,484 of 1\.0"):
+            opened(tmp_path, FineGym, form, MMACTION).table()
+
+
 def test_gym_times_are_relative_to_the_event_and_span_all_stages() -> None:
     info = {
         VIDEO: {
@@ -186,6 +213,57 @@ def test_steps_of_5253b_are_the_clips_of_its_set(tmp_path: Path) -> None:
     assert len(table.test) == 3
 
 
+@pytest.mark.parametrize(
+    ("kind", "change", "said"),
+    [
+        (
+            "fine-grained",
+            {"frames_labels": None},
+            r"'frames_labels' of dive .*10m_r1', 2\) is not understood",
+        ),
+        (
+            "fine-grained",
+            {"frames_labels": ...},
+            r"dive \('Cup_Men10m_r1', 2\) has no 'frames_labels'; fetch",
+        ),
+        ("fine-grained", {"sub-action_types": ...}, r".* has no 'sub-action_types'; fetch"),
+        (
+            "fine-grained",
+            {"sub-action_types": ["Back"]},
+            r"'sub-action_types' of dive .* not understood; fetch",
+        ),
+        (
+            "fine-grained",
+            {"sub-action_types": {"x": "Back"}},
+            r"'sub-action_types' of dive .* not understood",
+        ),
+        ("coarse", {"start_frame": ...}, r"dive \('Cup_Men10m_r1', 2\) has no 'start_frame'; fetch"),
+        ("coarse", {"start_frame": "early"}, r"'start_frame' of dive .* not understood"),
+    ],
+)
+def test_damaged_dives_are_named_with_file_and_field(
+    tmp_path: Path, kind: str, change: dict[str, Any], said: str
+) -> None:
+    files, name = diving_files(), f"FineDiving_{kind}_annotation.pkl"
+    content = pickle.loads(files[name])
+    content[DIVES[1]] = {k: v for k, v in {**content[DIVES[1]], **change}.items() if v is not ...}
+    with pytest.raises(UserError, match=rf"{kind}_annotation\.pkl: {said}"):
+        opened(tmp_path, FineDiving, "finediving_5253b", {**files, name: pickle.dumps(content)}).table()
+
+
+@pytest.mark.parametrize("index", ["one", 1.5, None, -1])
+def test_an_index_of_a_dive_that_is_no_number_is_named(tmp_path: Path, index: object) -> None:
+    files = {**diving_files(), "test_split.pkl": pickle.dumps([DIVES[2], ("01", index)])}
+    with pytest.raises(UserError, match=r"test_split\.pkl: entry 2: the index .* is no number; fetch"):
+        opened(tmp_path, FineDiving, "finediving", files).table()
+
+
+def test_json_that_is_nested_too_deeply_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"x\.json is nested too deeply; fetch"):
+        read_json(tmp_path / "x.json")
+
+
 class Harmful:
     def __reduce__(self) -> Any:
         return os.system, ("touch harmed",)
@@ -251,7 +329,10 @@ def test_ucf_copies_with_labels_in_the_test_list_and_other_case_are_the_same_set
             r":1: the label 0 is out of range; expected 1 to 2",
         ),
         ("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi", r":1: expected 'Folder/file.avi label'"),
-        ("Nowhere/v_ApplyEyeMakeup_g08_c01.avi 1", r":1: .* is in no folder of a class"),
+        (
+            "Nowhere/v_ApplyEyeMakeup_g08_c01.avi 1",
+            r":1: .* is in no folder of a class .*; take the lists as",
+        ),
     ],
 )
 def test_ucf_mistakes_are_named(tmp_path: Path, row: str, said: str) -> None:
@@ -317,9 +398,9 @@ def test_kinetics_tables_with_and_without_quotes_and_extra_columns(tmp_path: Pat
 def test_kinetics_mistakes_are_named(tmp_path: Path) -> None:
     good = "label,youtube_id,time_start,time_end,split\nyawning,-08KE5FkRUU,1,11,train\n"
     for bad, said in (
-        ("label,youtube_id,time_start\nyawning,x,1\n", r":1: the column 'time_end' is missing"),
-        (good + "yawning,-08KE5FkRUU,1\n", r":3: expected 5 columns, found 3"),
-        (good + "yawning,-08KE5FkRUU,one,11,train\n", r":3: the times 'one,11'"),
+        ("label,youtube_id,time_start\nyawning,x,1\n", r":1: the column 'time_end' is missing.*; fetch"),
+        (good + "yawning,-08KE5FkRUU,1\n", r":3: expected 5 columns, found 3.*; mend"),
+        (good + "yawning,-08KE5FkRUU,one,11,train\n", r":3: the times 'one,11' .*; mend"),
     ):
         with pytest.raises(UserError, match=said):
             files = {"kinetics_train.csv": bad, "kinetics_val.csv": good}
@@ -339,7 +420,12 @@ def test_ssv2_templates_lose_their_brackets_and_are_not_mirrored(tmp_path: Path)
     assert shown(table.train, table) == {"78687.webm": "Holding something next to something"}
     assert not table.mirror
     files["labels/train.json"] = json.dumps([{**clip, "template": "Holding [something] next [something]"}])
-    with pytest.raises(UserError, match=r"train\.json: entry 1: .*Did you mean 'Holding something next"):
+    with pytest.raises(
+        UserError, match=r"train\.json: entry 1: .*notes/labels/labels\.json .*Did you mean 'Holding.*; take"
+    ):
+        opened(tmp_path, SomethingSomething, "ssv2", files).table()
+    files["labels/labels.json"] = json.dumps({"Holding something next to something": "7"})
+    with pytest.raises(UserError, match=r"notes/labels/labels\.json: the label 7 is out of range"):
         opened(tmp_path, SomethingSomething, "ssv2", files).table()
 
 

@@ -218,3 +218,14 @@ def test_the_hash_follows_membership_and_not_the_machine() -> None:
     assert make_split(table([6, 6], test=relabeled), "2", 0).hash != reference
     as_validation = make_split(table([6, 6], test=base.test[1:], validation=base.test[:1]), "2", 0)
     assert as_validation.hash != reference
+
+
+@pytest.mark.parametrize("labels", ["2", "all"])
+def test_nothing_is_ever_chosen_on_test_clips(labels: str) -> None:
+    plain = table([30, 30])
+    own = ClipRef("own.mp4", Path("own.mp4"), 0, "own.mp4")
+    for scored in (plain.test, plain.test[:1]):
+        split = make_split(table([30, 30], validation=scored), labels, 0)
+        assert split == make_split(plain, labels, 0), "as without the list"
+        split = make_split(table([30, 30], validation=(*scored, own)), labels, 0)
+        assert split.validation == (own,)

@@ -34,6 +34,7 @@ def pairs(path: Path, labeled: bool = True) -> list[tuple[str, str | None]]:
         ("path,label\na.mp4,0", [("a.mp4", "0")]),
         ("\ufeffa.mp4 0", [("a.mp4", "0")]),
         ("fight\\a.mp4 0", [("fight/a.mp4", "0")]),
+        ("#2_Gum.avi 0\n#made by hand\n# a.mp4 0\nb.avi 1", [("#2_Gum.avi", "0"), ("b.avi", "1")]),
     ],
 )
 def test_forms_of_lists(tmp_path: Path, text: str, expected: list[tuple[str, str]]) -> None:
@@ -58,10 +59,11 @@ def test_unlabeled_lists_may_have_no_labels(tmp_path: Path) -> None:
     [
         ("a.mp4 0\nb.mp4\n", r"l\.txt:2: expected 'path label', found 1 column"),
         ("a.mp4,0\nb.mp4,4,1\n", r"l\.txt:2: .* found 3 column"),
-        ("a.mp4 0\nb.mp4 120 1\n", r"l\.txt:2: .* found 3 column"),
+        ("a.mp4 0\nb.mp4 120 1\n", r"l\.txt:2: .* found 3 column.*; give one label a clip"),
         ("a.mp4 0\nfight/b.mp4 0 extra 3\n", r"l\.txt:2: .* found 4 column.*'fight/b.mp4 0 extra 3'"),
         ("a.mp4 0\nb.WEBM 1 1 1 1\n", r"l\.txt:2: .* found 5 column"),
         ("a.mp4 0\n\nb.mp4 1\na.mp4 1", r"l\.txt:4: 'a.mp4' is already in line 1"),
+        ("x/b,74,0\n", r"l\.txt:1: .* found 3 column.*--format lists"),
         ("", "has no clips"),
         ("# nothing\n", "has no clips"),
         (b"\xff\xfe\x00a", "no UTF-8 text"),
@@ -133,7 +135,10 @@ def test_a_classes_file_names_the_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        ({"train": "a.mp4 0\nb.mp4 1", "test": "c.mp4 1\nd.mp4 7"}, r"test\.txt:2: .*'7'"),
+        (
+            {"train": "a.mp4 0\nb.mp4 1", "test": "c.mp4 1\nd.mp4 7"},
+            r"test\.txt:2: .*'7'\. Known: 0, 1; .*--classes",
+        ),
         (
             {"train": "a.mp4 0\nb.mp4 1\nc.mp4 walk\nd.mp4 1", "test": "e.mp4 1"},
             r"train\.txt:3: the label 'walk' is a name, but 3 lines have a number; .* --classes",
@@ -148,7 +153,7 @@ def test_a_classes_file_names_the_numbers(tmp_path: Path) -> None:
         ({"train": "a.mp4 0\nb.mp4 3", "test": "c.mp4 0", "classes": "x\ny\nz"}, r"train\.txt:2: .* 0 to 2"),
         (
             {"train": "a.mp4 0", "test": "c.mp4 0", "classes": "x\ny\nx"},
-            r"classes\.txt:3: class 'x' .* line 1",
+            r"classes\.txt:3: class 'x' .* line 1; remove one",
         ),
     ],
 )
@@ -245,6 +250,13 @@ def test_a_missing_root_is_refused_and_a_few_missing_files_are_not(
     clip("b.mp4")
     dataset.prepare()
     assert dataset.present()
+
+
+def test_a_list_with_frame_counts_names_the_command_that_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "videos/yawning/-0HKFF7F_BY_000003_000013").mkdir(parents=True)
+    dataset = made(tmp_path, "yawning/-0HKFF7F_BY_000003_000013 74 0", "yawning/c 70 0")
+    with pytest.raises(UserError, match=r"lists with frame counts are read with --format lists: .*data add"):
+        dataset.prepare()
 
 
 def test_boxes_of_persons_come_with_the_lists(tmp_path: Path) -> None:
