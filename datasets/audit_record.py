@@ -62,10 +62,13 @@ def save(table: ClipTable, findings: Sequence[AuditFinding], seen: Files | None 
 
 
 def load(table: ClipTable) -> tuple[AuditFinding, ...]:
-    """The findings of the last audit; none where there was no audit, or the lists or videos have changed."""
+    """The findings of the last audit; none where there was no audit, or the lists or folders have changed.
+
+    Where only the bytes of a video have changed since, a leak that was found stands until the next audit.
+    """
     try:
         stored = json.loads(_file(table.name).read_text(encoding="utf-8"))
-        if not _is_of(stored, table):
+        if stored["table"] != _hash(table):
             return ()
         return tuple(
             AuditFinding(**{**each, "examples": tuple(each["examples"])}) for each in stored["findings"]

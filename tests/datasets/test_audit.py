@@ -296,7 +296,9 @@ def test_an_audit_holds_until_a_video_changes(
     assert audit_record.state(replace(table, train=(moved,))) == "old", "another folder, other videos"
     before = train.path.read_bytes()
     clip("a.mp4", count=20)
-    assert (audit_record.state(table), audit_record.load(table)) == ("old", ())
+    assert (audit_record.state(table), audit_record.load(table)) == ("old", (leak,)), (
+        "a leak stands until then"
+    )
     audit_record.save(table, [leak])
     train.path.unlink()
     assert audit_record.load(table) == (leak,), "what is cached can be trained on without its files"
