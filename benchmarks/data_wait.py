@@ -27,12 +27,12 @@ from typing import Any
 
 import torch
 from data_path import POLICY, SETTINGS, SHORT_SIDE, make_clips
-from sefar_step import K, Scale, late, make, verdict
+from sefar_step import K, Scale, make, training, verdict
 
 from datasets.clip_cache import ClipCache
 from datasets.loader import BatchSizes, Gathered, Loader
 from datasets.read_ahead import ReadAhead
-from datasets.types import Batch, ClipRef
+from datasets.types import ClipRef
 from sefar.method import SeFAR
 
 LABELED, UNLABELED = 8, 24
@@ -41,23 +41,6 @@ SPARE = 2
 GOAL = 0.05
 Spent = tuple[float, float]
 """Seconds of waiting, and in all."""
-
-
-def training(method: SeFAR, scale: Scale) -> Callable[[Batch], None]:
-    """The step as the harness takes it, up to the device's end of it."""
-    optimizer = torch.optim.SGD(method.student.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
-
-    def step(batch: Batch) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with scale.autocast:
-            made = method.step(batch, late())
-            total = torch.stack(list(made.losses.values())).sum()
-        total.backward()
-        optimizer.step()
-        method.after_step(late())
-        torch.cuda.synchronize()
-
-    return step
 
 
 def make_loader(cache: ClipCache, clips: list[ClipRef], method: SeFAR, device: torch.device) -> Loader:
@@ -101,9 +84,15 @@ def compare(given: argparse.Namespace, clips: list[ClipRef], device: torch.devic
     method = make(scale, K)
     loader = make_loader(cache, clips, method, device)
     on_gpu = device.type == "cuda"
-    work: Callable[[Any], None] = (
-        training(method, scale) if on_gpu else lambda _: time.sleep(given.step_ms / 1e3)
-    )
+    step = training(method, scale)
+
+    def work(batch: Any) -> None:
+        if on_gpu:
+            step(batch)
+            torch.cuda.synchronize()
+        else:
+            time.sleep(given.step_ms / 1e3)
+
     found: dict[str, list[Spent]] = {"by itself": [], "ahead": []}
     warm_up = given.workers + SPARE
     each = warm_up + given.steps

@@ -161,11 +161,11 @@ def late() -> Progress:
     return Progress(step=900, total_steps=1000, warmup_steps=100, draws=Draws(0, 900))
 
 
-def ours(method: SeFAR, batch: Batch, scale: Scale) -> Callable[[], None]:
+def training(method: SeFAR, scale: Scale) -> Callable[[Batch], None]:
     """The step as the harness takes it."""
     optimizer = torch.optim.SGD(method.student.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
 
-    def step() -> None:
+    def step(batch: Batch) -> None:
         optimizer.zero_grad(set_to_none=True)
         with scale.autocast:
             made = method.step(batch, late())
@@ -175,6 +175,11 @@ def ours(method: SeFAR, batch: Batch, scale: Scale) -> Callable[[], None]:
         method.after_step(late())
 
     return step
+
+
+def ours(method: SeFAR, batch: Batch, scale: Scale) -> Callable[[], None]:
+    """That step on one batch."""
+    return partial(training(method, scale), batch)
 
 
 def published(method: SeFAR, batch: Batch, scale: Scale) -> Callable[[], None]:
