@@ -33,7 +33,7 @@ def starting_from(loaded: LoadedSuite, given: str | None) -> LoadedSuite:
         return loaded
     chosen = parse_init(given)
     nets = [net for section in loaded.suite.sections.values() for net in _nets(section)]
-    ready = any(net.weights != RANDOM for net in nets if _takes_weights(net))
+    ready = any(net.weights != RANDOM for net in nets if takes_weights(net))
 
     def changed(net: Net) -> Net:
         untouched = ready and net.weights == RANDOM and net.name not in chosen
@@ -66,7 +66,7 @@ def parse_init(given: str) -> dict[str, str]:
         name, weights = (named["name"], named["weights"]) if named else ("", part)
         if name and name not in plugins.backbones().loaders:
             raise unknown_name("backbone", name, plugins.backbones().loaders, "--init")
-        if name and not _takes_weights(Net(name=name)):
+        if name and not takes_weights(Net(name=name)):
             raise UserError(f"--init {part}: backbone '{name}' takes no weights; leave it out.")
         if not weights or name in chosen:
             raise UserError(
@@ -82,14 +82,15 @@ _NAMED = re.compile(r"(?P<name>\w+)=(?P<weights>.*)")
 def net_from(net: Net, chosen: Mapping[str, str]) -> Net:
     """The net with the initial weights that were chosen for it, see `parse_init`."""
     weights = chosen.get(net.name, chosen.get(""))
-    return net.model_copy(update={"weights": weights}) if weights and _takes_weights(net) else net
+    return net.model_copy(update={"weights": weights}) if weights and takes_weights(net) else net
 
 
 def _nets(section: Section) -> list[Net]:
     return [section.backbone, *(entry.backbone for entry in section.entries if entry.backbone)]
 
 
-def _takes_weights(net: Net) -> bool:
+def takes_weights(net: Net) -> bool:
+    """Whether the net's backbone can start from ready-made weights."""
     return "weights" in inspect.signature(plugins.backbone_builder(net.name)).parameters
 
 

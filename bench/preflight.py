@@ -11,6 +11,7 @@ from torch import nn
 
 from bench import plugins
 from bench.experiment import build_backbone, refuse_views
+from bench.initial_weights import RANDOM, takes_weights
 from bench.plan import PlannedTrial
 from bench.spec import TrialSpec
 from datasets.cache_folder import Form
@@ -21,10 +22,14 @@ from datasets.types import TaskInfo
 from methods.config import build
 
 
-def refuse_impossible(trials: Sequence[PlannedTrial]) -> None:
+def refuse_impossible(trials: Sequence[PlannedTrial], *, weights: bool = True) -> None:
     """That every method can run on its task and every backbone reads the clips of its protocol.
 
     Trials that differ in nothing but seed and training settings are looked at once.
+
+    Args:
+        trials: those that are to run.
+        weights: also that the weights that nets start from are to be had, which may download them.
 
     Raises:
         UserError: for the first that cannot; names the entry, the field and the cure.
@@ -36,7 +41,14 @@ def refuse_impossible(trials: Sequence[PlannedTrial]) -> None:
         key = repr((spec.method, spec.config, spec.data, spec.labels, spec.backbone, shape))
         if key not in seen:
             seen.add(key)
-            refuse(spec, f"entry '{trial.entry}'")
+            refuse(spec if weights else _without_weights(spec), f"entry '{trial.entry}'")
+
+
+def _without_weights(spec: TrialSpec) -> TrialSpec:
+    """The trial from random weights, where its backbone would take others."""
+    if not takes_weights(spec.backbone):
+        return spec
+    return spec.model_copy(update={"backbone": spec.backbone.model_copy(update={"weights": RANDOM})})
 
 
 def refuse(spec: TrialSpec, where: str) -> None:

@@ -128,8 +128,9 @@ def plan(
 ) -> int:
     """Show what a run would do: every trial, whether it is done, stale, failed or missing, and what it costs.
 
-    Time and disk are learned from trials that this machine has done; the basis is named. With --export the
-    run folder gets the plan, so that `report` finds what the jobs finish.
+    Time and disk are learned from trials that this machine has done; the basis is named. A trial that could
+    not start is refused as by `run`, but for the weights of its net. With --export the run folder gets the
+    plan, so that `report` finds what the jobs finish.
 
     Example: python -m bench plan --suite fine_grained --seeds 0-9 --export jobs
     """
@@ -144,6 +145,7 @@ def plan(
     from bench.forecast import forecast, forecast_lines, past_of_machine
     from bench.initial_weights import starting_from
     from bench.plan_file import refuse_other_schema
+    from bench.preflight import refuse_impossible
     from bench.schedule import available_cpus
     from bench.split_folder import keep_splits
     from bench.store import write_json
@@ -172,6 +174,7 @@ def plan(
     wanted = runner.wanted_states(stale == options.Stale.redo, retry_failed)
     todo = [trial for trial in agenda.trials if states[trial.spec.id] in wanted]
     if todo:
+        refuse_impossible(todo, weights=False)
         past = past_of_machine(out)
         for line in forecast_lines(forecast(todo, past, available_cpus(), torch.cuda.device_count())):
             print(line)

@@ -74,12 +74,22 @@ def _both(*changes: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any
     ],
 )
 def test_what_cannot_run_is_one_sentence_before_training(bench: Any, change: Any, parts: list[str]) -> None:
-    answer = bench("run", "--suite", bench.suite(change))
+    suite = bench.suite(change)
+    answer = bench("run", "--suite", suite)
     assert answer.status == 1
     for part in parts:
         assert part in answer.sentence
     assert not bench.executed
     assert not list((bench.folder / "runs").glob("*/trials/*"))
+    planned = bench("plan", "--suite", suite)
+    assert planned.status == 1 and planned.sentence == answer.sentence
+    assert "about" not in planned.out  # no forecast of what cannot be
+
+
+def test_a_plan_fetches_no_weights(bench: Any) -> None:
+    change = _size(32, name="timesformer_tiny", config={"depth": 1}, weights="absent.pth")
+    answer = bench("plan", "--suite", bench.suite(change))
+    assert answer.status == 0 and "missing" in answer.out
 
 
 @pytest.mark.parametrize(
