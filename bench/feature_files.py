@@ -8,8 +8,8 @@ Nothing of this package is needed to load them.
 
 from __future__ import annotations
 
+import io
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
 
-from bench.store import disk_errors, make_folder
+from bench.store import write_bytes
 from datasets.errors import UserError, unknown_name
 
 Floats = NDArray[np.float32]
@@ -70,19 +70,12 @@ def write(features: Features, path: Path) -> None:
     """
     if path.suffix != ".safetensors":
         raise UserError(f"--out {path}: the file must end in .safetensors; its index lies beside it.")
-    token = uuid.uuid4().hex[:8]
-    first, second = (path.with_name(f".{each.name}.{token}") for each in (path, index_path(path)))
-    make_folder(path.parent)
-    with disk_errors(path):
-        metadata = {name: json.dumps(value) for name, value in features.about.items()}
-        try:
-            save_file({k: np.ascontiguousarray(v) for k, v in features.tensors.items()}, first, metadata)
-            features.index.to_parquet(second, index=False)
-            first.replace(path)
-            second.replace(index_path(path))
-        finally:
-            first.unlink(missing_ok=True)
-            second.unlink(missing_ok=True)
+    metadata = {name: json.dumps(value) for name, value in features.about.items()}
+    tensors = {name: np.ascontiguousarray(value) for name, value in features.tensors.items()}
+    index = io.BytesIO()
+    features.index.to_parquet(index, index=False)
+    write_bytes(path, to_bytes(tensors, metadata))  # safetensors' own writing hides what the disk said
+    write_bytes(index_path(path), index.getvalue())
 
 
 def read(path: Path) -> Features:

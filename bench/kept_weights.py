@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from bench import plugins, store
@@ -23,10 +24,13 @@ from methods.config import build
 
 
 def save(model: nn.Module, path: Path) -> None:
-    """Writes the weights of a model as safetensors."""
+    """Writes the weights of a model as safetensors.
+
+    Raises:
+        UserError: when the disk is full or the folder cannot be written.
+    """
     own = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    with store.disk_errors(path):
-        save_file(own, path)
+    store.write_bytes(path, to_bytes(own))  # safetensors' own writing hides what the disk said
 
 
 def load(folder: TrialFolder) -> tuple[TrialSpec, dict[str, Any], Method, Classifier]:

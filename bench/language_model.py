@@ -17,11 +17,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from bench.questions import LETTERS, Question
-from bench.store import disk_errors
+from bench.store import write_bytes
 from datasets.draws import derive, generator
 from datasets.errors import UserError
 
@@ -183,11 +184,13 @@ def train(
 
 
 def save_projector(projector: Projector, path: Path) -> None:
-    """Writes a trained projector as safetensors."""
-    with disk_errors(path):
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in projector.state_dict().items()}, path
-        )
+    """Writes a trained projector as safetensors.
+
+    Raises:
+        UserError: when the disk is full or the folder cannot be written.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in projector.state_dict().items()}
+    write_bytes(path, to_bytes(state), "--projector")
 
 
 def load_projector(path: Path, width: int, model: LanguageModel) -> Projector:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.feature_files import Features
+from bench.store import write_bytes
 from datasets.draws import generator
 from datasets.errors import UserError, reason
 
@@ -158,5 +159,10 @@ def make(features: Features, role: str, options: int, seed: int) -> list[dict[st
 
 
 def write(items: Iterable[dict[str, Any]], path: Path) -> None:
-    """Writes questions as JSON lines."""
-    path.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items), encoding="utf-8")
+    """Writes questions as JSON lines.
+
+    Raises:
+        UserError: for a place that cannot be written.
+    """
+    text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+    write_bytes(path, text.encode())

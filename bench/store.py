@@ -87,6 +87,19 @@ def put_in_place(temporary: Path, path: Path) -> None:
             os.close(folder)
 
 
+def refuse_place(path: Path, option: str) -> None:
+    """That a file can be written later, after long work; its folder is made where it is missing.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give a file with {option}.")
+    trying = path.with_name(f".{path.name}.try")
+    write_bytes(trying, b"", option)
+    trying.unlink()
+
+
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
     """The record with its checksum."""
     plain = {**record, "record_format": RECORD_FORMAT}
@@ -106,6 +119,9 @@ def _whole(record: Mapping[str, Any]) -> bool:
     return record.get("checksum") == _checksum(record)
 
 
+_REFUSED = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path, option: str = "--out") -> Iterator[None]:
     """Turns a full disk or a read-only folder into one sentence; `option` names another folder."""
@@ -117,7 +133,7 @@ def disk_errors(path: Path, option: str = "--out") -> Iterator[None]:
                 f"{path}: the disk is full; free some space or give another folder with {option}, then run "
                 "the same command again (finished trials are kept)."
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in _REFUSED:
             raise UserError(
                 f"{path}: cannot be written ({error.strerror}); give another folder with {option}."
             ) from error

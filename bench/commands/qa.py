@@ -87,6 +87,7 @@ def _by_language_model(
 
     from bench import answers, language_model
     from bench import questions as reader
+    from bench.store import refuse_place
 
     x = torch.from_numpy(found.named(named))
     rows = reader.rows_of(asked, found)
@@ -97,6 +98,8 @@ def _by_language_model(
         )
     if lessons is not None:
         _refuse_shared(found, asked, lessons)
+        if projector_file is not None:  # said before the training, whose result it would cost
+            refuse_place(projector_file, "--projector")
     model = language_model.LanguageModel(folder)
     if lessons is None:
         assert projector_file is not None

@@ -112,6 +112,20 @@ def test_an_absent_trial_and_foreign_files_are_one_sentence_each(bench: Any) -> 
     assert "cannot be read" in bench("probe", "broken.safetensors").sentence
 
 
+def test_places_that_cannot_be_written_are_one_sentence(bench: Any) -> None:
+    feature_files.write(blobs(), Path("f.safetensors"))
+    Path("taken").mkdir()
+    for out in ("taken", "f.parquet/questions.jsonl"):
+        refused = bench("new", "questions", "f.safetensors", "--out", out)
+        assert refused.status == 1 and "cannot be written" in refused.sentence
+        assert "--out" in refused.sentence
+    Path("taken/g.safetensors").mkdir()
+    with pytest.raises(UserError, match=r"taken/g\.safetensors: cannot be written"):
+        feature_files.write(blobs(), Path("taken/g.safetensors"))
+    assert bench("new", "questions", "f.safetensors", "--out", "new/q.jsonl").status == 0
+    assert sorted(path.name for path in Path().iterdir() if path.is_file()) == ["f.parquet", "f.safetensors"]
+
+
 def blobs(per_class: int = 6, classes: int = 3) -> Features:
     """Features that tell the classes apart in `fused` and nothing in `level_0`."""
     rng = np.random.default_rng(0)

@@ -160,7 +160,16 @@ def test_qa_trains_a_projector_keeps_it_and_answers_with_it(bench: Any, folder: 
     feature_files.write(found, Path("f.safetensors"))
     for role in ("train", "test"):
         questions.write(questions.make(found, role, 2, seed=0), Path(f"{role}.jsonl"))
-    asked = ("qa", "f.safetensors", "test.jsonl", "--model", folder, "--projector", "p.safetensors", "--json")
+    asked = (
+        "qa",
+        "f.safetensors",
+        "test.jsonl",
+        "--model",
+        folder,
+        "--projector",
+        "new/p.safetensors",
+        "--json",
+    )
     taught = bench(*asked, "--train-questions", "train.jsonl", "--epochs", "40")
     assert taught.status == 0, taught.err
     (told,) = json.loads(taught.out)
@@ -177,10 +186,13 @@ def test_qa_without_lessons_or_projector_is_one_sentence(bench: Any, folder: Pat
     for role in ("train", "test"):
         questions.write(questions.make(found, role, 2, seed=0), Path(f"{role}.jsonl"))
     asked = ("qa", "f.safetensors", "test.jsonl", "--model")
+    lessons = (folder, "--train-questions", "train.jsonl", "--projector")
     for more, complaint in (
         ((folder,), "--train-questions"),
         ((folder, "--train-questions", "test.jsonl"), "a clip that is tested on"),
         (("nowhere", "--train-questions", "train.jsonl"), "no such folder"),
+        ((*lessons, "."), "is a folder; give a file with --projector"),
+        ((*lessons, "train.jsonl/p.safetensors"), "give another folder with --projector"),
     ):
         refused = bench(*asked, *more)
         assert refused.status == 1 and complaint in refused.sentence
