@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from bench import cli, exit_codes, runner
+from bench import cli, doctor, exit_codes, runner
 from datasets.video_writing import write_video
 
 
@@ -96,6 +97,17 @@ def test_doctor_finds_nothing_here(bench: Any) -> None:
     assert answer.status in (0, 3)
     for word in ("torch", "CPUs", "decord", "GiB free", "'datasets' is ours"):
         assert word in answer.out
+
+
+@pytest.mark.parametrize(("speed", "advised"), [(0.5, True), (1.9, False)])
+def test_doctor_advises_against_bfloat16_where_it_is_slower(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, speed: float, advised: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(doctor, "_product_speed", lambda: speed)
+    answer = bench("doctor")
+    assert f"{speed:g} times the speed of float32" in answer.out
+    assert ("leave protocol.precision at float32" in answer.out) == advised
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["ls", "suites"]])
