@@ -196,8 +196,9 @@ def differences(
 ) -> tuple[str, ...]:
     """In which parts of the protocol a measured row departs from a published figure; empty for none.
 
-    Numbers such as rates and decays are settings that everybody tunes; choices and counts (a switch, the
-    number of teacher passes, the frames per level) make another method, so these must be equal.
+    Numbers such as rates and decays are settings that everybody tunes, so they may differ unless the row's
+    alias names them; choices and counts (a switch, the number of teacher passes, the frames per level) make
+    another method, so these must be equal.
     """
     record = next((record for record in row.records if record.done), row.records[0])
     spec, alias = record.spec, notes.methods[figure.method]
@@ -205,28 +206,44 @@ def differences(
     config = [
         f"{name} is {spec.config[name]}, not {wanted[name]}"
         for name in sorted(spec.config.keys() & wanted.keys())
-        if name != "frames" and _another_choice(spec.config[name], wanted[name])
+        if name != "frames" and _another_choice(spec.config[name], wanted[name], name in alias.config)
     ]
-    started = "no" if spec.backbone.weights == "random" else "yes"
     parts = [
         ("backbone", spec.backbone.name, notes.backbones.get(figure.backbone, figure.backbone)),
-        ("ImageNet weights", started, figure.imagenet_init),
+        ("ImageNet weights", _started(spec.backbone.weights), figure.imagenet_init),
         ("frames", str(frames_of(record)), figure.frames),
     ]
     said = [f"{name}: {ours}, not {theirs}" for name, ours, theirs in parts if theirs and ours != theirs]
     epochs = epochs_of(record)
-    if figure.epochs and epochs is not None:
-        ratio = epochs / float(figure.epochs)
-        if not 1 / SAME_LENGTH <= ratio <= SAME_LENGTH:
-            said.append(f"epochs of the labeled clips: {epochs:.0f}, not {figure.epochs}")
+    if figure.epochs and epochs is not None and not _as_long(record, epochs, float(figure.epochs)):
+        said.append(f"epochs of the labeled clips: {epochs:.0f}, not {figure.epochs}")
     return (*said, *config)
 
 
-def _another_choice(ours: Any, theirs: Any) -> bool:
-    if isinstance(ours, float) or isinstance(theirs, float):
+def _another_choice(ours: Any, theirs: Any, named: bool) -> bool:
+    number = isinstance(ours, float) or isinstance(theirs, float)
+    if number and not named:
         return False
     as_list = [list(value) if isinstance(value, tuple) else value for value in (ours, theirs)]
     return bool(as_list[0] != as_list[1])
+
+
+def _started(weights: str) -> str:
+    """As the column `imagenet_init`; a file is taken for an ImageNet net, as the suites' own weights are."""
+    if weights == "random":
+        return "no"
+    return weights if "kinetics" in weights.lower() else "yes"
+
+
+def _as_long(record: Record, epochs: float, theirs: float) -> bool:
+    """Whether a training is as long as one of `theirs` epochs, counted in clips or in whole batches.
+
+    SeFAR's release drops what an epoch leaves over of micro-batches and of steps: 101 labels in 8
+    micro-batches of 8 are one step an epoch, though its 64 clips are no whole pass.
+    """
+    batch, steps = record.spec.protocol.batch, record.spec.protocol.steps
+    whole = int(record.done["labeled"]) // batch.labeled // batch.accumulate
+    return 1 / SAME_LENGTH <= epochs / theirs <= SAME_LENGTH or steps == theirs * whole
 
 
 def frames_of(record: Record) -> int:

@@ -23,8 +23,9 @@ def starting_from(loaded: LoadedSuite, given: str | None) -> LoadedSuite:
         loaded: the suite.
         given: `random` for every net that can start from ready-made weights; a file, or a name that the
             backbone knows, for the nets that the suite starts from such (where there are none: for all
-            that can); or `BACKBONE=FILE` for that backbone, several of these with commas in between.  None
-            changes nothing.
+            that can); or `BACKBONE=FILE` for that backbone, several of these with commas in between.  A net
+            that the suite starts at random beside another of its backbone that it does not, stays at
+            random: the difference is what it is there for.  None changes nothing.
 
     Raises:
         UserError: for the name of no backbone, or of one that takes no weights.
@@ -33,10 +34,11 @@ def starting_from(loaded: LoadedSuite, given: str | None) -> LoadedSuite:
         return loaded
     chosen = parse_init(given)
     nets = [net for section in loaded.suite.sections.values() for net in _nets(section)]
-    ready = any(net.weights != RANDOM for net in nets if takes_weights(net))
+    ready = {net.name for net in nets if takes_weights(net) and net.weights != RANDOM}
 
     def changed(net: Net) -> Net:
-        untouched = ready and net.weights == RANDOM and net.name not in chosen
+        meant = net.name in chosen and net.name not in ready
+        untouched = ready and net.weights == RANDOM and not meant
         return net if untouched else net_from(net, chosen)
 
     sections = {

@@ -13,7 +13,7 @@ from bench import plugins
 from bench.experiment import build_backbone, refuse_views
 from bench.initial_weights import RANDOM, takes_weights
 from bench.plan import PlannedTrial
-from bench.spec import TrialSpec
+from bench.spec import Net, TrialSpec
 from datasets.cache_folder import Form
 from datasets.clip_cache import ClipCache
 from datasets.errors import UserError
@@ -63,7 +63,7 @@ def refuse(spec: TrialSpec, where: str) -> None:
     if reason:
         raise UserError(f"{where}: method '{spec.method}' cannot run on {spec.cell}: {reason}.")
     try:
-        net = build_backbone(spec.backbone)
+        net = _net(spec.backbone)
         method = cls(config, task, lambda: net)
         levels = method.sampler().levels
         refuse_views(method, spec, f"{where} (method '{spec.method}')")
@@ -78,6 +78,31 @@ def refuse(spec: TrialSpec, where: str) -> None:
             "use a larger protocol.size or another backbone."
         )
     refuse_clips(net, levels, spec, where)
+
+
+def _net(net: Net) -> nn.Module:
+    """The net; where a backbone of ours cannot be built with its settings, that is said of them.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        return build_backbone(net)
+    except UserError:
+        raise
+    except Exception as error:
+        ours = plugins.backbone_builder(net.name).__module__.startswith("bench.")
+        if not ours or not net.config:
+            raise
+        settings = ", ".join(f"{name}: {value}" for name, value in net.config.items())
+        raise UserError(
+            f"backbone '{net.name}' cannot be built with config {{{settings}}} ({_first_line(error)}); "
+            "correct the setting."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
 
 
 def _placed(error: UserError, where: str) -> UserError:
@@ -125,10 +150,9 @@ def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, where: 
     except UserError as error:
         raise _placed(error, where) from None
     except Exception as error:  # whatever a net raises on a shape that it cannot read
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(
             f"{where}: backbone '{name}' cannot read clips of {size} x {size} pixels "
-            f"(protocol.size) with {' + '.join(map(str, levels))} frames: {reason}."
+            f"(protocol.size) with {' + '.join(map(str, levels))} frames: {_first_line(error)}."
         ) from error
 
 
@@ -156,4 +180,19 @@ def short_clips(trials: Iterable[PlannedTrial]) -> Iterator[str]:
                 f"data set '{name}': {len(short)} of {len(clips)} clips have fewer frames than the {frames} "
                 f"of a view and show some of them more than once (the shortest is '{short[0][1]}' with "
                 f"{short[0][0]})."
+            )
+
+
+def unflipped(trials: Iterable[PlannedTrial]) -> Iterator[str]:
+    """A sentence per data set whose clips the policies of its trials would flip, if it allowed that."""
+    asked: dict[str, dict[str, None]] = {}
+    for trial in trials:
+        policies = trial.spec.protocol.augmentations
+        flipping = dict.fromkeys(name for name, policy in policies.items() if policy.flip)
+        asked.setdefault(trial.spec.data, {}).update(flipping)
+    for data, names in asked.items():
+        if names and not plugins.dataset(data).table().mirror:
+            yield (
+                f"data set '{data}': its clips are not flipped, though policy '{', '.join(names)}' would: it "
+                "does not say that a mirrored clip keeps its label (lists say so with --mirror)."
             )

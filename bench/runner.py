@@ -19,7 +19,7 @@ from bench.forecast import longest_first, past_trials
 from bench.mlflow_runs import MlflowRuns, closing
 from bench.plan import Choice, PlannedTrial
 from bench.plan_file import beside, last_plan, refuse_other_schema, with_earlier_methods, write_plan
-from bench.preflight import refuse_impossible, short_clips
+from bench.preflight import refuse_impossible, short_clips, unflipped
 from bench.render import stamp
 from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, places, run_trials
@@ -215,7 +215,7 @@ def execute(
     unread = prepare_data(todo)
     run_places.remember(run.path.parent)
     write_json(run.path / ENVIRONMENT, run_environment(trials, sys.argv[1:]))
-    for sentence in (*unread, *short_clips(todo)):
+    for sentence in (*unread, *short_clips(todo), *unflipped(todo)):
         print(sentence)
     print(f"{len(todo)} of {total} trials to run", flush=True)
     todo = longest_first(todo, past_trials(run.path.parent))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -85,7 +83,7 @@ def _read_file(path: Path) -> object:
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+    except Exception as error:  # unpickling bytes that are no state dict raises whatever they spell
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(f"weights '{path}' cannot be read as a state dict ({reason}); {_WAY_ON}.") from error
 
@@ -127,8 +125,8 @@ def _plain(given: object, weights: str) -> dict[str, Tensor]:
 
 def _fit_places(given: Tensor, own: Tensor) -> Tensor:
     """(1, 1 + G G, D) positions interpolated to the grid of `own`; another rank or width is left as it is."""
-    grid = round((given.shape[1] - 1) ** 0.5) if given.dim() == 3 else 0
-    if given.dim() != 3 or 1 + grid**2 != given.shape[1] or given.shape[2] != own.shape[2]:
+    grid = round(max(given.shape[1] - 1, 0) ** 0.5) if given.dim() == 3 else 0
+    if grid < 1 or 1 + grid**2 != given.shape[1] or given.shape[2] != own.shape[2]:
         return given
     side = round((own.shape[1] - 1) ** 0.5)
     return torch.cat([given[:, :1], resize_places(given[:, 1:], side, side)], 1)

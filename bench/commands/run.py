@@ -145,7 +145,7 @@ def plan(
     from bench.forecast import forecast, forecast_lines, past_of_machine
     from bench.initial_weights import starting_from
     from bench.plan_file import refuse_other_schema
-    from bench.preflight import refuse_impossible
+    from bench.preflight import refuse_impossible, unflipped
     from bench.schedule import available_cpus
     from bench.split_folder import keep_splits
     from bench.store import write_json
@@ -178,6 +178,8 @@ def plan(
         past = past_of_machine(out)
         for line in forecast_lines(forecast(todo, past, available_cpus(), torch.cuda.device_count())):
             print(line)
+        for sentence in unflipped(todo):
+            print(sentence)
     if export is not None:
         from bench.array_job import export_trials
         from bench.export import Destination

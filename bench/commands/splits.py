@@ -30,7 +30,8 @@ def import_lists(
         typer.Option("--name", help="How the data set will be called; default: the folder's name."),
     ] = None,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="A left-right mirrored clip keeps its label.")
+        bool,
+        typer.Option("--mirror", help="A left-right mirrored clip keeps its label, so clips may be flipped."),
     ] = False,
     accept_leak: Annotated[
         bool, typer.Option("--accept-leak", help="Take lists in which clips are trained on and scored.")
@@ -39,7 +40,7 @@ def import_lists(
 ) -> int:
     """Take published lists as they are: copied, pinned by hash, registered as a data set.
 
-    Example: python -m bench data splits import lists/all99_5 --root /data/finegym --name gym99_published_5
+    Example: python -m bench data splits import lists/all99_5 --root /gym --name gym99_published_5 --mirror
     """
     options.load_plugins(plugin)
     from bench import plugins
@@ -59,6 +60,8 @@ def import_lists(
     print(f"{chosen}: {len(table.classes)} classes, {sizes}")
     tell_absent(table, made.unmade)
     print(f"pinned: {made.place.annotations / PINS}")
+    if not mirror:
+        print("clips are never flipped; where a mirrored clip keeps its label, import with --mirror")
     print(f"next: python -m bench data audit {chosen}; python -m bench run --data {chosen}")
     return 0
 

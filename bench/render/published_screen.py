@@ -31,7 +31,12 @@ def published_screen(found: Beside) -> RenderableType:
         parts.append(Text(_legend(found)))
         parts += [Text(f"[{number}] {text}") for number, text in enumerate(found.footnotes, 1)]
         parts += [Text(f"* {text}") for text in found.general]
-        parts.append(Text(_parameters(load_extra())))
+        extra = load_extra()
+        parts.append(Text(_parameters(extra)))
+        tables = {
+            line.figure.table for cell in found.cells for lines in cell.protocols.values() for line in lines
+        }
+        parts += _others([each for each in extra if each.table in tables and each.column != PARAMETERS])
     return Group(*parts)
 
 
@@ -132,3 +137,20 @@ def _legend(found: Beside) -> str:
 def _parameters(extra: Sequence[Extra]) -> str:
     rows = [f"{e.row} {e.value:g}" for e in extra if e.column == PARAMETERS]
     return f"Published parameters in millions: {', '.join(rows)}."
+
+
+def _others(extra: Sequence[Extra]) -> list[RenderableType]:
+    """What else the tables of these cells print (times, shares), as it is; nothing measured stands beside."""
+    parts: list[RenderableType] = []
+    for name in dict.fromkeys(each.table for each in extra):
+        mine = [each for each in extra if each.table == name]
+        value = {(each.row, each.column): f"{each.value:g}" for each in mine}
+        rows = {each.row: f"{each.row}, {each.unit}" for each in mine}
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("")
+        for header in rows.values():
+            table.add_column(header, justify="right")
+        for column in dict.fromkeys(each.column for each in mine):
+            table.add_row(column, *(value.get((row, column), NONE) for row in rows))
+        parts += [Text(f"Also published in {name}:"), table]
+    return parts

@@ -109,6 +109,9 @@ def test_published_lists_are_imported_and_audited(bench: Any, ucf: tuple[Path, P
     shutil.copytree(lists, tmp_path / "both/ucf_2")
     assert "2 audited: " in bench("data", "audit", tmp_path / "both").out  # not one more for all as a whole
     assert "ucf_1: 2 classes, 2 labeled, 2 test clips" in answer.out and "pins.json" in answer.out
+    assert (
+        "clips are never flipped; where a mirrored clip keeps its label, import with --mirror" in answer.out
+    )
     audited = bench("data", "audit", "ucf_1", "--quick")
     assert audited.status == 0, audited.out
     assert "0 leaks, 0 flaws" in audited.out

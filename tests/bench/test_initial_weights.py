@@ -66,6 +66,14 @@ def test_a_file_is_for_the_nets_that_start_from_weights_and_each_may_have_its_ow
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("given", ["timesformer_small=s.pth,timesformer_base=b.pth", "s.pth", "random"])
+def test_a_row_that_is_there_to_start_at_random_starts_at_random(given: str) -> None:
+    entries = starting_from(load_suite("paper/table2"), given).suite.sections["paper"].entries
+    weights = {entry.label: entry.backbone.weights for entry in entries if entry.backbone}
+    assert weights["sefar-s-scratch"] == "random"
+    assert weights["sefar-s"] == ("random" if given == "random" else "s.pth")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

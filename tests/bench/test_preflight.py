@@ -68,6 +68,14 @@ def _both(*changes: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any
             ["entry 'seq' (method 'sequencematch')", "'medium'", "protocol.augmentations"],
         ),
         (
+            _size(32, name="shiftnet", config={"levels": "a"}),
+            ["entry 'supervised'", "backbone 'shiftnet' cannot be built", "levels: a", "correct the setting"],
+        ),
+        (
+            _size(32, name="timesformer_tiny", config={"depth": 1, "frames_per_level": 8}),
+            ["entry 'supervised'", "backbone 'timesformer_tiny' cannot be built", "frames_per_level: 8"],
+        ),
+        (
             _size(9, name="shiftnet"),
             ["backbone 'shiftnet' cannot read clips of 9 x 9 pixels", "protocol.size", "8 frames"],
         ),
@@ -178,3 +186,14 @@ def test_a_video_of_one_frame_is_named_before_training_and_costs_no_run(bench: A
 def test_clips_that_are_long_enough_are_no_matter_of_talk(bench: Any, shared_home: Path) -> None:
     planned = plan_section(load_suite(str(bench.suite())), "embedded", Choice(seeds=(0,)))
     assert list(short_clips(planned)) == []
+
+
+def test_a_policy_whose_flips_the_data_set_forbids_is_named(bench: Any) -> None:
+    def flips(content: dict[str, Any]) -> None:
+        content["sections"]["embedded"]["protocol"]["augmentations"]["strong"]["flip"] = 0.5
+
+    said = "data set 'synthgym_tiny': its clips are not flipped, though policy 'strong' would"
+    suite = bench.suite(flips)
+    assert said in bench("plan", "--suite", suite).out
+    assert said in bench("run", "--suite", suite, "--limit-steps", "1").out
+    assert "not flipped" not in bench("plan", "--suite", bench.suite()).out

@@ -233,7 +233,10 @@ def test_weights_with_too_few_and_too_many_blocks_are_refused(weights: Path) -> 
         tiny(weights=str(weights), depth=3)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04K\x01."])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a checkpoint", b"\x80\x04K\x01.", b"https://example.org/vit.pth\n", b".", b"\x80\x02K"],
+)
 def test_unreadable_files_are_refused_in_one_sentence(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
@@ -243,6 +246,15 @@ def test_unreadable_files_are_refused_in_one_sentence(content: bytes, tmp_path: 
     other.write_bytes(content)
     with pytest.raises(UserError, match=r"broken\.safetensors"):
         tiny(weights=str(other))
+
+
+@pytest.mark.parametrize("places", [0, 1])
+def test_a_table_of_positions_without_places_is_refused_in_one_sentence(weights: Path, places: int) -> None:
+    state = torch.load(weights, weights_only=True)
+    state["pos_embed"] = state["pos_embed"][:, :places]
+    torch.save(state, weights)
+    with pytest.raises(UserError, match=rf"'pos_embed' has shape \(1, {places}, 192\)"):
+        tiny(weights=str(weights))
 
 
 def test_missing_files_and_unknown_models_are_refused_with_the_way_on() -> None:
