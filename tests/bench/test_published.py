@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 from synthetic_runs import on_data, suite, write_run
 
-from bench.beside import beside, default_config
+from bench.beside import _started, beside, default_config, differences
 from bench.board import build_boards
+from bench.plan import trial_specs
 from bench.plugins import methods
 from bench.published import EXTRA, FIGURES, Alias, Figure, Notes, load_extra, load_figures, load_notes
 from bench.records import load_run
 from bench.render.published_screen import published_screen
-from bench.suite import load_suite
+from bench.suite import TunedEntry, load_suite
 from datasets.errors import UserError
 
 SPEC = Path(__file__).parents[3] / "shared" / "spec"
@@ -101,6 +104,49 @@ def test_another_choice_is_another_method_and_another_rate_is_not(tmp_path):
     )
     (cell,) = found(tmp_path / "b", [figure(0.75)], notes=own, defaults=lambda method: defaults).cells
     assert cell.apart == ()
+
+
+def differing(published, labeled=1316, steps=600, **config):
+    """In what a row of SeFAR, as the main suite plans it but for these changes, departs from a figure."""
+    section = load_suite("fine_grained").suite.sections["paper"]
+    entry = next(each for each in section.entries if each.method == "sefar")
+    (spec,) = trial_specs(section, entry, TunedEntry(), "synthgym", "4", [0], "cuda")
+    protocol = spec.protocol.model_copy(update={"steps": steps})
+    spec = spec.model_copy(update={"protocol": protocol, "config": {**spec.config, **config}})
+    row = SimpleNamespace(records=[SimpleNamespace(spec=spec, done={"labeled": labeled})])
+    made = figure(0.3, published, "ViT-S", imagenet_init="yes", epochs="30")
+    return [each.partition(":")[0] for each in differences(made, row, load_notes())]
+
+
+def test_a_number_that_names_a_published_row_must_be_equal():
+    without = "SeFAR-S + Dual-Ele + Mod-Perturb"
+    assert differing(without, regulation="fixed", threshold=0.3) == []
+    assert differing(without, regulation="fixed", threshold=0.5) == ["threshold is 0.5, not 0.3"]
+    assert differing("SeFAR-S", threshold=0.5) == []  # nothing that its row is about
+
+
+@pytest.mark.parametrize(
+    ("labeled", "steps", "as_long"),
+    [(101, 30, True), (101, 47, True), (101, 31, False), (1316, 600, True), (1316, 500, False)],
+)
+def test_leftovers_that_the_release_drops_do_not_make_a_training_shorter(labeled, steps, as_long):
+    assert differing("SeFAR-S", labeled, steps) == ([] if as_long else ["epochs of the labeled clips"])
+
+
+def test_weights_of_kinetics_are_no_weights_of_imagenet():
+    assert _started("KINETICS400_V1") == "KINETICS400_V1" and _started("vit.pth") == "yes"
+    assert _started("random") == "no"
+
+
+def test_what_else_a_table_prints_is_shown_below():
+    console = Console(width=140, record=True, file=io.StringIO())
+    loaded = load_suite("paper/prediction_times")
+    console.print(published_screen(beside(loaded.suite, (), load_figures(), load_notes())))
+    text = console.export_text()
+    below = text[text.index("Also published in SeFAR-Tx-prediction-times") :]
+    row = next(line for line in below.splitlines() if line.split()[:1] == ["K=10"])
+    assert row.split() == ["K=10", "160.4", "1080.7", "14.8"]
+    assert "Params" not in below
 
 
 def test_cells_that_were_not_run_show_the_published_numbers_alone():
