@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from bench.store import write_bytes
+from bench.store import refuse_place, write_bytes
 from datasets.errors import UserError, unknown_name
 
 Floats = NDArray[np.float32]
@@ -62,14 +62,24 @@ def index_path(path: Path) -> Path:
     return path.with_suffix(".parquet")
 
 
+def refuse_out(path: Path) -> None:
+    """That features can be written there later, after long work.
+
+    Raises:
+        UserError: for a name without `.safetensors`, or a place that cannot be written.
+    """
+    if path.suffix != ".safetensors":
+        raise UserError(f"--out {path}: the file must end in .safetensors; its index lies beside it.")
+    refuse_place(path, "--out")
+
+
 def write(features: Features, path: Path) -> None:
     """Writes both files, each renamed into place, the index last.
 
     Raises:
         UserError: for a name without `.safetensors`, a full disk or a folder that cannot be written.
     """
-    if path.suffix != ".safetensors":
-        raise UserError(f"--out {path}: the file must end in .safetensors; its index lies beside it.")
+    refuse_out(path)
     metadata = {name: json.dumps(value) for name, value in features.about.items()}
     tensors = {name: np.ascontiguousarray(value) for name, value in features.tensors.items()}
     index = io.BytesIO()
@@ -99,4 +109,10 @@ def read(path: Path) -> Features:
     rows = {len(value) for value in tensors.values()}
     if missing or rows != {len(table)} or FUSED not in tensors:
         raise UserError(f"{index}: is not the index of {path.name}; make both anew with bench features.")
+    for name in ("row", "label"):
+        if not pd.api.types.is_integer_dtype(table[name]):
+            raise UserError(f"{index}: column '{name}' must hold whole numbers, not {table[name].dtype}.")
+    for name, value in tensors.items():
+        if not np.isfinite(value).all():
+            raise UserError(f"{path}: tensor '{name}' has values that are not finite; make the file anew.")
     return Features(tensors, table.sort_values("row").reset_index(drop=True), about)

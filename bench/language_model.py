@@ -81,13 +81,21 @@ class LanguageModel:
                 f"--model {path}: there is no such folder; give one with a model and its tokenizer."
             )
         try:
-            model = transformers.AutoModelForCausalLM.from_pretrained(path, local_files_only=True)
+            loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                path, local_files_only=True, output_loading_info=True
+            )
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except Exception as error:  # the boundary to a foreign package, which checks files in its own ways
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise UserError(
                 f"--model {path}: holds no causal language model with a tokenizer ({first})."
             ) from error
+        model, loading = loaded
+        if missing := sorted(loading["missing_keys"]):  # they would be random, and so would the answers
+            raise UserError(
+                f"--model {path}: its files lack {len(missing)} weights of a causal language model "
+                f"('{missing[0]}' first); give a folder with all of them."
+            )
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model: Any = model.train(False).requires_grad_(False).to(self.device)
         self._embed: nn.Module = self._model.get_input_embeddings()

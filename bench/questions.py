@@ -44,7 +44,7 @@ def read(path: Path) -> list[Question]:
         UserError: naming file, line and field, for what is no question.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not at U+2028, which may stand within a text
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({reason(error)}).") from None
     found = [_question(line, f"{path}:{n}", str(n)) for n, line in enumerate(lines, 1) if line.strip()]
@@ -137,9 +137,14 @@ def make(features: Features, role: str, options: int, seed: int) -> list[dict[st
         role: the list, `train` or `test`.
         options: how many to choose from; no more than there are classes.
         seed: of the draws; the question about one clip does not depend on the other clips.
+
+    Raises:
+        UserError: when there are not two classes to choose from.
     """
     index = features.index[(features.index["role"] == role) & (features.index["label"] >= 0)]
     names = sorted(set(features.index["class_name"]) - {""})
+    if len(index) and len(names) < 2:
+        raise UserError(f"these features are all of class '{names[0]}'; a question needs two to choose from.")
     made: list[dict[str, Any]] = []
     for clip, right in zip(index["clip"], index["class_name"], strict=True):
         rng = generator(seed, f"options/{clip}")

@@ -51,6 +51,7 @@ def features(
     from bench.features import of_trial
     from bench.store import TrialFolder
 
+    feature_files.refuse_out(out)
     found = of_trial(TrialFolder(trial), data)
     feature_files.write(found, out)
     for clip, reason in found.about["excluded"].items():

@@ -92,11 +92,9 @@ def _by_language_model(
     x = torch.from_numpy(found.named(named))
     rows = reader.rows_of(asked, found)
     lessons = None if train_questions is None else reader.read(train_questions)
-    if lessons is None and projector_file is None:
-        raise UserError(
-            "--model needs --train-questions FILE to train a projector, or a trained --projector FILE."
-        )
-    if lessons is not None:
+    if lessons is None:
+        _refuse_untrained(projector_file)
+    else:
         _refuse_shared(found, asked, lessons)
         if projector_file is not None:  # said before the training, whose result it would cost
             refuse_place(projector_file, "--projector")
@@ -111,6 +109,17 @@ def _by_language_model(
     return answers.marked(
         "language model", asked, language_model.scores(model, projector, x[torch.tensor(rows)], asked)
     )
+
+
+def _refuse_untrained(projector_file: Path | None) -> None:
+    if projector_file is None:
+        raise UserError(
+            "--model needs --train-questions FILE to train a projector, or a trained --projector FILE."
+        )
+    if not projector_file.is_file():
+        raise UserError(
+            f"--projector {projector_file}: there is no such file; train one with --train-questions."
+        )
 
 
 def _refuse_shared(found: Features, asked: list[Question], lessons: list[Question]) -> None:

@@ -112,6 +112,31 @@ def test_an_absent_trial_and_foreign_files_are_one_sentence_each(bench: Any) -> 
     assert "cannot be read" in bench("probe", "broken.safetensors").sentence
 
 
+def test_features_that_somebody_else_made_are_looked_at_first(bench: Any) -> None:
+    made = blobs()
+    made.tensors["level_0"][3, 1] = np.nan
+    feature_files.write(made, Path("f.safetensors"))
+    assert "tensor 'level_0' has values that are not finite" in bench("probe", "f.safetensors").sentence
+    index = made.index.assign(label=[f"class {each}" for each in made.index["label"]])
+    index.to_parquet("f.parquet")
+    assert "column 'label' must hold whole numbers" in bench("probe", "f.safetensors").sentence
+
+
+def test_questions_need_two_classes_and_may_hold_any_character(bench: Any) -> None:
+    made = blobs()
+    one = Features(made.tensors, made.index.assign(class_name="Salto"), {})
+    feature_files.write(one, Path("one.safetensors"))
+    assert "all of class 'Salto'" in bench("new", "questions", "one.safetensors").sentence
+    names = made.index["class_name"] + "\u2028tucked"
+    feature_files.write(
+        Features(made.tensors, made.index.assign(class_name=names), {}), Path("f.safetensors")
+    )
+    assert bench("new", "questions", "f.safetensors").status == 0
+    assert all(
+        "\u2028" in option for each in questions.read(Path("questions.jsonl")) for option in each.options
+    )
+
+
 def test_places_that_cannot_be_written_are_one_sentence(bench: Any) -> None:
     feature_files.write(blobs(), Path("f.safetensors"))
     Path("taken").mkdir()
@@ -120,8 +145,10 @@ def test_places_that_cannot_be_written_are_one_sentence(bench: Any) -> None:
         assert refused.status == 1 and "cannot be written" in refused.sentence
         assert "--out" in refused.sentence
     Path("taken/g.safetensors").mkdir()
-    with pytest.raises(UserError, match=r"taken/g\.safetensors: cannot be written"):
+    with pytest.raises(UserError, match=r"taken/g\.safetensors: is a folder"):
         feature_files.write(blobs(), Path("taken/g.safetensors"))
+    for out, said in (("f.npz", "must end in .safetensors"), ("taken/g.safetensors", "is a folder")):
+        assert said in bench("features", "nowhere", "--out", out).sentence  # before it looks at the trial
     assert bench("new", "questions", "f.safetensors", "--out", "new/q.jsonl").status == 0
     assert sorted(path.name for path in Path().iterdir() if path.is_file()) == ["f.parquet", "f.safetensors"]
 

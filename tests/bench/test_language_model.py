@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from bench import feature_files, language_model, questions
 from bench.feature_files import Features
@@ -135,6 +137,28 @@ def test_folders_without_a_model_are_refused_in_one_sentence(tmp_path: Path) -> 
         LanguageModel(tmp_path)
 
 
+def test_damaged_and_partial_models_are_refused_in_one_sentence(folder: Path, tmp_path: Path) -> None:
+    weights = "model.safetensors"
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "hidden_size": 16}))
+    with pytest.raises(UserError, match=r"other: holds no causal language model"):
+        LanguageModel(other)
+    (other / "config.json").write_text(json.dumps({**config, "hidden_size": "wide"}))
+    with pytest.raises(UserError, match=r"other: holds no causal language model"):
+        LanguageModel(other)
+    (other / "config.json").write_text(json.dumps(config))
+    state = load_file(other / weights)
+    save_file({k: v for k, v in state.items() if k != "lm_head.weight"}, other / weights, {"format": "pt"})
+    with pytest.raises(
+        UserError, match=r"lack 1 weights of a causal language model \('lm_head.weight' first\)"
+    ):
+        LanguageModel(other)
+    (other / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    LanguageModel(other)  # there the last layer is the embedding
+
+
 def _yes_or_no(per_role: int = 24) -> Features:
     """Clips of the classes "yes" and "no", which their features tell apart."""
     label = np.tile([0, 1], per_role)
@@ -191,6 +215,7 @@ def test_qa_without_lessons_or_projector_is_one_sentence(bench: Any, folder: Pat
         ((folder,), "--train-questions"),
         ((folder, "--train-questions", "test.jsonl"), "a clip that is tested on"),
         (("nowhere", "--train-questions", "train.jsonl"), "no such folder"),
+        ((folder, "--projector", "absent.safetensors"), "there is no such file"),
         ((*lessons, "."), "is a folder; give a file with --projector"),
         ((*lessons, "train.jsonl/p.safetensors"), "give another folder with --projector"),
     ):

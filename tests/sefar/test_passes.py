@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.backbones.shiftnet import ShiftNet, shiftnet
+from bench.backbones.timesformer import DropPath
 from datasets.types import Clip, TaskInfo
 from methods.base import Classifier, Progress
 from methods.draws import Draws
@@ -147,10 +148,18 @@ def test_a_backbone_with_dropout_gets_k_full_passes() -> None:
 
 
 def test_stochastic_depth_and_batch_statistics_stay_off() -> None:
-    teacher, clip = _teacher(NoisyNet(0.5)), _clip(4)
+    net = NoisyNet(0.5)
+    net.noise = nn.Sequential(nn.Dropout(0.5), DropPath(0.9))  # type: ignore[assignment]
+    modes: dict[str, set[bool]] = {}
+    for layer in net.noise:
+        layer.register_forward_hook(
+            lambda m, given, out: modes.setdefault(type(m).__name__, set()).add(m.training)
+        )
+    teacher, clip = _teacher(net), _clip(4)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     with torch.no_grad():
         full_passes(teacher, clip, 0.5, 3, Draws(7, 3))
+    assert modes == {"Dropout": {True}, "DropPath": {False}}
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
 
 

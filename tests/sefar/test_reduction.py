@@ -61,11 +61,22 @@ def test_sefar_without_its_parts_has_the_losses_of_svformer() -> None:
     svformer = _svformer()
     threshold = svformer.config.threshold
     config = SeFAR.Config(**SHARED, **OFF, threshold=threshold)
+    defaults = {
+        "channel_dropout",
+        "beta",
+        "ema_decay",
+        "ema_start",
+        "mix_weight",
+        "unlabeled_weight",
+        "warmup",
+    }
+    assert all(getattr(SeFAR.Config(), name) == getattr(SVFormer.Config(), name) for name in defaults)
+    assert (SVFormer.Config().threshold, SVFormer.Config().dropout) == (0.3, 0.0)  # as docs/sefar.md says
     sefar = SeFAR(config, TASK, partial(shiftnet, 8, 24)).train()
     missing, unexpected = sefar.load_state_dict(svformer.state_dict(), strict=False)
     assert unexpected == []
     assert all(name.startswith("aligned.") for name in missing)
-    assert sefar.sampler() == svformer.sampler()
+    assert sefar.sampler() == svformer.sampler() and sefar.recipe() == svformer.recipe()
     for step in range(3):
         here = Progress(step=step, total_steps=10, warmup_steps=0, draws=Draws(1, step))
         expected, reduced = svformer.step(_batch(), here), sefar.step(_batch(), here)
