@@ -197,17 +197,24 @@ def build_state(spec: TrialSpec, scene: Scene) -> State:
 
 
 def refuse_views(method: Method, spec: TrialSpec, where: str) -> None:
-    """That the suite defines the augmentation of every view.
+    """That the suite defines the augmentation of every view, and that there are clips to show.
 
     Raises:
-        UserError: it does not; the sentence begins with `where`.
+        UserError: it does not, or there are none; the sentence begins with `where`.
     """
     recipe, known = method.recipe(), spec.protocol.augmentations
+    if recipe.unlabeled and not method.task.unlabeled:
+        raise UserError(f"{where}: it learns from unlabeled clips, and {spec.cell} has none to learn from.")
     for view in (*recipe.labeled.values(), *recipe.unlabeled.values()):
         if view.augment not in known:
             raise UserError(
                 f"{where}: it asks for a view with the augmentation '{view.augment}', which the suite lacks "
                 f"(it has {', '.join(sorted(known))}); define it under protocol.augmentations."
+            )
+        if view.persons and known[view.augment].rand_augment is not None:
+            raise UserError(
+                f"{where}: it asks where persons are in a view augmented as '{view.augment}', and nobody "
+                "follows them through rand_augment; take that out of the policy or give detector weights."
             )
 
 

@@ -133,7 +133,9 @@ def _known(spec: TrialSpec, data: str, table: ClipTable) -> frozenset[str]:
     """The clips whose labels the trial was told; none of another data set."""
     if data != spec.data:
         return frozenset()
-    return frozenset(clip.key for clip in make_split(table, spec.labels, spec.seed).labeled)
+    return frozenset(
+        clip.key for clip in make_split(table, spec.labels, spec.seed, spec.allow_empty_classes).labeled
+    )
 
 
 def _about(spec: TrialSpec, record: dict[str, Any], data: str, errors: dict[str, str]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def _placed(error: UserError, where: str) -> UserError:
 def task_of(spec: TrialSpec) -> TaskInfo:
     """The task of a trial as its lists describe it, before anybody knows which files can be decoded."""
     table = plugins.dataset(spec.data).table()
-    split = make_split(table, spec.labels, spec.seed)
+    split = make_split(table, spec.labels, spec.seed, spec.allow_empty_classes)
     counts = np.bincount([clip.label for clip in split.labeled], minlength=len(table.classes))
     return TaskInfo(
         classes=len(table.classes),

@@ -12,6 +12,13 @@ MOST_OPS = 4
 """Operations of RandAugment that a policy can ask for."""
 
 
+Share = Annotated[float, Interval(ge=0, le=1)]
+"""A probability, or a part of a whole."""
+Side = Annotated[float, Interval(gt=0, le=4)]
+"""Of a crop, relative to the frame; above 1 it repeats border pixels."""
+Size = Annotated[float, Interval(ge=0, le=4)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RandAugmentPolicy:
     """How many operations of RandAugment a clip goes through, and how strong they are (30 is the most)."""
@@ -33,21 +40,30 @@ class AugmentPolicy:
     `rand_augment`: operations that follow the crop; none by default.
     """
 
-    scale: tuple[float, float] = (1.0, 1.0)
-    aspect: float = 0.0
-    rotate: float = 0.0
-    translate: float | None = 0.0
-    flip: float = 0.0
-    window: float = 0.0
-    color_mix: float = 0.0
-    permute: float = 0.0
-    gray: float = 0.0
-    contrast: float = 0.0
-    noise: float = 0.0
-    cutout: float = 0.0
-    cutout_size: tuple[float, float] = (0.125, 0.375)
+    scale: tuple[Side, Side] = (1.0, 1.0)
+    aspect: Size = 0.0
+    rotate: Annotated[float, Interval(ge=0, le=180)] = 0.0
+    translate: Size | None = 0.0
+    flip: Share = 0.0
+    window: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    color_mix: Size = 0.0
+    permute: Share = 0.0
+    gray: Share = 0.0
+    contrast: Share = 0.0
+    noise: Size = 0.0
+    cutout: Share = 0.0
+    cutout_size: tuple[Share, Share] = (0.125, 0.375)
     # Left out where it is None, so that trials of before have their ids.
     rand_augment: Annotated[RandAugmentPolicy | None, Field(exclude_if=lambda given: given is None)] = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for ranges upside down and for probabilities of one coin above 1."""
+        for name in ("scale", "cutout_size"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"'{name}' is [{low:g}, {high:g}]; write the smaller number first")
+        if self.permute + self.gray > 1:
+            raise ValueError(f"'permute' and 'gray' add up to {self.permute + self.gray:g}; 1 is the most")
 
     @property
     def photometric(self) -> bool:

@@ -133,8 +133,10 @@ class ActorCutMix(NeedsFiles, WeakStrong):
         return super().unsupported(config, task)
 
     def recipe(self) -> Recipe:
-        """The usual views, and where persons are in the weak one."""
+        """The usual views, and where persons are in the weak one, unless a detector looks for them."""
         usual = super().recipe()
+        if self.persons is not None:
+            return usual
         weak = replace(usual.unlabeled["weak"], persons=True)
         return Recipe(labeled=usual.labeled, unlabeled={**usual.unlabeled, "weak": weak})
 

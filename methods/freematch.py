@@ -16,6 +16,8 @@ from methods.fixmatch import FixMatch
 from methods.thresholding import Thresholding
 from methods.weak_strong import Seen
 
+ABSENT = 1e-12
+"""A running share below it counts as 0: that of a class nobody predicts shrinks until its inverse is inf."""
 QUANTILE = 0.8
 """Of the confidence in a batch, where it replaces the mean (an option of the release)."""
 
@@ -27,7 +29,7 @@ def adaptive_thresholds(level: Tensor, marginal: Tensor) -> Tensor:
 
 def modulated(shares: Tensor, histogram: Tensor) -> Tensor:
     """(C,) shares / histogram, scaled to sum 1; a class that the histogram lacks gets 0."""
-    ratio = shares * torch.where(histogram > 0, 1 / histogram, 0.0)
+    ratio = shares * torch.where(histogram > ABSENT, 1 / histogram, 0.0)
     return ratio / ratio.sum()
 
 

@@ -28,6 +28,10 @@ def unit(clip: Clip) -> Clip:
     Args:
         clip: (N, ...) per level, of any number of axes; a sample of zeros stays zero.
     """
+    peak = torch.stack([x.flatten(1).abs().amax(1) for x in clip]).amax(0)
+    # Squares of a saturated net's gradients underflow; times a power of two, which is exact, they do not.
+    power = torch.exp2(-torch.frexp(peak).exponent.clamp(-120, 120).to(peak.dtype))
+    clip = tuple(x * power.view(-1, *[1] * (x.dim() - 1)) for x in clip)
     squares = torch.stack([x.flatten(1).square().sum(1) for x in clip]).sum(0)
     norm = squares.sqrt().clamp(min=torch.finfo(squares.dtype).tiny)
     return tuple(x / norm.view(-1, *[1] * (x.dim() - 1)) for x in clip)

@@ -32,6 +32,7 @@ CHECKS: dict[str, Callable[[type[Method]], None]] = {
     "bfloat16": training.check_bfloat16,
     "separable": training.check_separable,
     "predictions": training.check_predictions,
+    "evaluated model": training.check_evaluated_model,
 }
 """All checks by name, in the order in which a report lists them."""
 

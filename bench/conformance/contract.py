@@ -56,12 +56,15 @@ def check_frames(method: type[Method]) -> None:
 
 def check_labeled_view(method: type[Method]) -> None:
     """The labeled view is the suite's: 'labeled', with the augmentation 'labeled', on the method's frames."""
-    recipe = Setting(method).recipe
+    setting = Setting(method)
+    recipe, frames = setting.recipe, setting.method.sampler().levels
     require("labeled" in recipe.labeled, "it has no labeled view named 'labeled'")
     require(
         recipe.labeled["labeled"].augment == "labeled",
         f"its labeled view is augmented as '{recipe.labeled['labeled'].augment}', not as 'labeled'",
     )
+    levels = recipe.labeled["labeled"].sampler.levels
+    require(levels == frames, f"its labeled view has {levels} frames a level, its evaluation {frames}")
     extra = sorted(set(recipe.labeled) - LABELED_VIEWS) + sorted(set(recipe.unlabeled) - UNLABELED_VIEWS)
     require(not extra, f"it names views {extra}; known: {sorted(LABELED_VIEWS | UNLABELED_VIEWS)}")
 
@@ -83,8 +86,15 @@ def check_losses(method: type[Method]) -> None:
 
 
 def check_gradients(method: type[Method]) -> None:
-    """Every weight of the student learns within a few steps, no weight of the teacher has a gradient."""
+    """Every weight of the student learns within a few steps; no other weight wants to learn."""
     setting = Setting(method)
+    students = {id(parameter) for parameter in setting.method.student.parameters()}
+    others = [n for n, p in setting.method.named_parameters() if p.requires_grad and id(p) not in students]
+    require(
+        not others,
+        f"these weights want a gradient, but only those of its student are trained: {', '.join(others[:5])}; "
+        "make them part of the student in build_model",
+    )
     learnt: set[str] = set()
     for step in range(3, STEPS):
         made = setting.step(step)
@@ -94,8 +104,6 @@ def check_gradients(method: type[Method]) -> None:
                 learnt.add(name)
     idle = sorted({name for name, _ in setting.method.student.named_parameters()} - learnt)
     require(not idle, f"these weights of its student get no gradient: {', '.join(idle[:5])}")
-    taught = [name for name, p in setting.method.teacher.named_parameters() if p.requires_grad]
-    require(not taught, f"these weights of its teacher want a gradient: {', '.join(taught[:5])}")
 
 
 def check_batch_untouched(method: type[Method]) -> None:

@@ -40,8 +40,8 @@ from methods.config import build
 WARMUP = 2
 """Steps of the resumed training that use labels alone."""
 
-CONFIDENT = 30.0
-"""Factor of the last layer that makes a barely trained net sure of what it predicts."""
+SURER = (1.0, 30.0, 200.0, 300.0, 1000.0)
+"""Factors of the last layer with which a barely trained net is sure of no, of some, of all predictions."""
 
 
 def check_hidden_labels(method: type[Method]) -> None:
@@ -198,7 +198,7 @@ def check_separable(method: type[Method]) -> None:
     """If it declares itself `separable`: two half batches give the loss and gradient of the whole one.
 
     They are compared late in training, where ramps are above 0 and memories are filled, and with predictions
-    so confident that pseudo-labels count.
+    so confident that pseudo-labels of no, of some and of all clips count.
     """
     plain = {"dropout": 0.0}
     if not method.separable_with(build(method.Config, plain, f"method '{method.name}'")):
@@ -206,15 +206,18 @@ def check_separable(method: type[Method]) -> None:
     make = partial(Setting, method, config=plain, net=_plain_net)
     whole, parts = make(labeled=4, unlabeled=4), make(labeled=2, unlabeled=2)
     whole.train(0, STEPS - 1, lr=0.0)  # memories fill; a net without batch statistics could not learn
-    for head in (module for module in whole.method.modules() if isinstance(module, Head)):
-        head.classify.weight.data *= CONFIDENT
-    parts.method.load_state_dict(whole.method.state_dict())
-    expected = _gradient(whole, 1)
-    found = _gradient(parts, 2)
-    for name, value in expected.items():
-        near = 1e-4 * float(value.abs().max())
-        close = torch.allclose(value, found[name], rtol=1e-3, atol=near + 1e-6)
-        require(close, f"it is declared separable, but two half batches give another {name} than a whole one")
+    trained = copy.deepcopy(whole.method.state_dict())
+    for factor in SURER:
+        for setting in (whole, parts):
+            setting.method.load_state_dict(trained)
+            for head in (module for module in setting.method.modules() if isinstance(module, Head)):
+                head.classify.weight.data *= factor
+        found = _gradient(parts, 2)
+        for name, value in _gradient(whole, 1).items():
+            near = 1e-4 * float(value.abs().max())
+            close = torch.allclose(value, found[name], rtol=1e-3, atol=near + 1e-6)
+            otherwise = f"two half batches give another {name} than a whole one"
+            require(close, f"it is declared separable, but {otherwise}")
 
 
 def _plain_net() -> nn.Module:
@@ -259,6 +262,23 @@ def check_predictions(method: type[Method]) -> None:
             apart = [setting.method.predict(_only(clip, i), model) for i in range(len(keys))]
             close = torch.allclose(together, torch.cat(apart), atol=1e-4)
             require(close, "its prediction of a clip depends on the clips that are evaluated with it")
+
+
+def check_evaluated_model(method: type[Method]) -> None:
+    """`predict` asks the model that it is given: the suite decides which weights every row is scored on."""
+    setting = Setting(method)
+    setting.method.eval()
+    clip = setting.loader.batch(0).labeled["labeled"]
+    given = ema.frozen_copy(setting.method.student)
+    with torch.no_grad():
+        before = setting.method.predict(clip, given)
+        own = setting.method.predict(clip)
+        for parameter in setting.method.parameters():
+            parameter.add_(1 + parameter.abs())
+        same = torch.equal(before, setting.method.predict(clip, given))
+        require(same, "it predicts with weights of its own, not with those of the model that it is given")
+        changed = not torch.equal(own, setting.method.predict(clip))
+        require(changed, "without a model it does not predict with its student")
 
 
 def _only(clip: Clip, i: int) -> Clip:

@@ -96,6 +96,26 @@ def _change(*path: str | int, value: Any) -> Any:
             ["entries.1.method", "Did you mean 'fixmatch'"],
         ),
         (
+            _change("protocol", "augmentations", "strong", value={"flip": 50}),
+            "flip:",
+            ["embedded.protocol.augmentations.strong.flip", "less than or equal to 1"],
+        ),
+        (
+            _change("protocol", "augmentations", "strong", value={"scale": [float("nan"), 1]}),
+            None,
+            ["embedded.protocol.augmentations.strong.scale"],
+        ),
+        (
+            _change("protocol", "augmentations", "strong", value={"scale": [1.0, 0.5]}),
+            "strong:",
+            ["embedded.protocol.augmentations.strong", "'scale' is [1, 0.5]; write the smaller number first"],
+        ),
+        (
+            _change("protocol", "augmentations", "strong", value={"permute": 0.8, "gray": 0.8}),
+            "strong:",
+            ["embedded.protocol.augmentations.strong", "'permute' and 'gray' add up to 1.6; 1 is the most"],
+        ),
+        (
             _change("entries", 1, "config", value={"treshold": 0.9}),
             "treshold:",
             ["entries.1.config.treshold", "config field 'treshold'", "Did you mean 'threshold'"],

@@ -162,3 +162,41 @@ def _one_frame(path: Path) -> None:
     from datasets.gymnast import GymParameters
 
     path.write_bytes(encode(np.full((1, 96, 96, 3), 90, np.uint8), GymParameters()))
+
+
+@pytest.mark.usefixtures("forget")
+def test_classes_with_too_few_clips_are_taken_as_they_are_when_that_is_asked_for(
+    bench: Any, clips: Path
+) -> None:
+    def own(content: dict[str, Any]) -> None:
+        section = content["sections"]["embedded"]
+        section["tasks"] = [{"data": "mine", "labels": ["2"]}]
+        for part in ("quick", "tune"):
+            section.pop(part, None)
+
+    lines = (bench.folder / "train.txt").read_text(encoding="utf-8").splitlines()
+    scarce = lines[-1].split(maxsplit=1)[1]
+    kept = [line for line in lines[:-1] if not line.endswith(scarce)] + lines[-1:]
+    (bench.folder / "train.txt").write_text("\n".join(kept), encoding="utf-8")
+    assert _add(bench, clips).status == 0
+    suite = ("--suite", bench.suite(own), "--methods", "fixmatch", "--seeds", "0")
+    assert "--allow-empty-classes" in bench("plan", *suite).sentence
+    planned = bench("plan", *suite, "--allow-empty-classes")
+    assert planned.status == 0 and "2 missing" in planned.out, planned.err
+    run = bench("run", *suite, "--allow-empty-classes", "--keep-weights")
+    assert run.status == 0, run.err
+    assert sorted(bench.executed) == ["mine@2 fixmatch seed=0", "mine@2 supervised seed=0"]
+    trial = next((bench.folder / "runs/tiny/trials").iterdir())
+    assert bench("features", trial).status == 0
+
+
+@pytest.mark.usefixtures("forget")
+def test_a_list_of_unlabeled_clips_of_which_none_can_be_decoded_fails_before_training(
+    bench: Any, clips: Path
+) -> None:
+    (clips / "broken.mp4").write_bytes(b"nothing")
+    (bench.folder / "rest.txt").write_text("broken.mp4\n", encoding="utf-8")
+    lists = ("--train", bench.folder / "train.txt", "--test", bench.folder / "test.txt")
+    assert bench("data", "add", "mine", *lists, "--unlabeled", "rest.txt", "--root", clips).status == 0
+    run = bench("run", "--suite", bench.suite(), "--data", "mine", "--seeds", "0")
+    assert "it learns from unlabeled clips, and mine@list has none to learn from" in run.out + run.err

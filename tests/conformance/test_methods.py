@@ -19,6 +19,7 @@ from datasets.types import Batch, Recipe, View
 from methods.base import Method, Progress, Source, Step
 from methods.extra_inputs import rehearsed
 from methods.fixmatch import FixMatch
+from methods.mean_teacher import MeanTeacher
 from methods.softmatch import SoftMatch
 from methods.supervised import Supervised
 
@@ -171,6 +172,46 @@ class Transductive(Supervised):
         return logits - logits.mean(0)
 
 
+class OwnModel(MeanTeacher):
+    """Is scored on its teacher, whatever the suite scores."""
+
+    def predict(self, clip: Any, model: Any = None) -> Tensor:
+        return self.teacher(clip)
+
+
+class OwnStudent(Supervised):
+    def predict(self, clip: Any, model: Any = None) -> Tensor:
+        return self.student(clip)
+
+
+class Elsewhere(FixMatch):
+    """A layer that is used in a loss and that no optimizer knows."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.extra = torch.nn.Linear(3, 3)
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        made = super().step(batch, progress)
+        logits = self.extra(self.student(batch.unlabeled["strong"]))
+        return Step({**made.losses, "extra": logits.square().mean()}, made.pseudo_label, made.weight)
+
+
+class FewLabeledFrames(Supervised):
+    def recipe(self) -> Recipe:
+        return Recipe(labeled={"labeled": View(Segments(2), "labeled")}, unlabeled={})
+
+
+class OfThoseThatCount(FixMatch):
+    """The mean over the clips whose pseudo-labels count, which two halves do not give."""
+
+    def step(self, batch: Batch, progress: Progress) -> Step:
+        made = super().step(batch, progress)
+        assert made.weight is not None
+        share = len(made.weight) / made.weight.sum().clamp(min=1)
+        return Step({**made.losses, "unsupervised": made.losses["unsupervised"] * share})
+
+
 class Chosen(Supervised):
     def predict(self, clip: Any, model: Any = None) -> Tensor:
         return super().predict(clip, model).argmax(1)
@@ -186,6 +227,11 @@ class Chosen(Supervised):
         (Entangled, "separable"),
         (Transductive, "predictions"),
         (Chosen, "predictions"),
+        (OwnModel, "evaluated model"),
+        (OwnStudent, "evaluated model"),
+        (Elsewhere, "gradients"),
+        (FewLabeledFrames, "labeled view"),
+        (OfThoseThatCount, "separable"),
         (LooseConfig, "config"),
         (ManyFrames, "frames"),
         (OwnAugmentation, "labeled view"),

@@ -154,6 +154,17 @@ def test_a_class_that_no_strong_view_shows_has_a_finite_gradient() -> None:
     assert logits.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("momentum", [0.9, 0.95])
+def test_a_class_that_nobody_predicts_for_long_does_not_spoil_fairness(momentum: float) -> None:
+    rule = FreeMatchThreshold(12, momentum, quantile=False, clip=False)
+    probs = torch.full((4, 12), 0.01 / 11).index_fill(1, torch.tensor(0), 0.99)
+    logits = torch.randn(4, 12, generator=torch.Generator().manual_seed(0))
+    for _ in range(3000):  # its running share falls below what a float can hold
+        rule.follow(probs)
+        assert fairness(logits, torch.ones(4), rule.marginal, rule.histogram).isfinite()
+    assert float(rule.histogram[1]) < 1e-40
+
+
 # Dash
 
 

@@ -305,3 +305,12 @@ def test_rehearsals_leave_other_methods_alone() -> None:
     assert extra_inputs.rehearsed(Method) is Method
     assert VideoSSL.inputs
     assert not getattr(extra_inputs.rehearsed(VideoSSL), "inputs")  # noqa: B009  # mypy knows only Method
+
+
+def test_persons_are_asked_for_only_where_no_detector_looks_for_them() -> None:
+    method = extra_inputs.rehearsed(ActorCutMix)
+    made = method(method.Config(), TASK, small_net)
+    assert made.persons is not None
+    assert not made.recipe().unlabeled["weak"].persons
+    made.persons = None
+    assert made.recipe().unlabeled["weak"].persons
