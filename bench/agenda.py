@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bench import index, plugins, readers
-from bench.failures import INFRASTRUCTURE
+from bench.failures import DIVERGED, INFRASTRUCTURE
 from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, without_bound
 from bench.store import RunFolder, TrialFolder
 from bench.suite import Entry, LoadedSuite, Section
 from bench.trial_code import trial_code_hash
 from datasets.errors import UserError, unknown_name
 
-State = Literal["done", "stale", "failed", "missing"]
+State = Literal["done", "stale", "failed", "diverged", "missing"]
+"""`diverged` is an outcome, scored at chance: nothing runs it again while its code is the same."""
 """`stale`: done, by other code than today's.  `failed`: not to be tried again without being asked."""
 
 
@@ -133,7 +135,13 @@ def _state(folder: TrialFolder, done: Mapping[str, Any] | None, code: str) -> St
     failed = folder.failed()
     if failed is None or failed.get("kind") in INFRASTRUCTURE or failed.get("code_hash") != code:
         return "missing"
-    return "failed"
+    return "diverged" if failed.get("kind") == DIVERGED else "failed"
+
+
+def counts(states: Iterable[State]) -> list[str]:
+    """How many trials are in each state; of diverged ones only where there are any."""
+    found = Counter(states)
+    return [f"{found[name]} {name}" for name in get_args(State) if name != "diverged" or found[name]]
 
 
 def _check_methods(loaded: LoadedSuite, choice: Choice) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from bench import index, leaks, plugins
 from bench.agenda import Agenda, extended
-from bench.plan import PlannedTrial, trial_spec
+from bench.failures import INFRASTRUCTURE
+from bench.plan import PlannedTrial, limited, trial_spec
 from bench.schema import check_schema
 from bench.spec import TrialSpec
 from bench.store import PLAN, RunFolder, read_json, write_json
@@ -41,7 +42,7 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder, accepted: Co
     how many finished trials leave the board because the suite plans them no more.
     """
     trials = [*agenda.trials, *earlier(loaded, agenda.trials, run)]
-    if left := _left(loaded, run, {trial.spec.id for trial in trials}):
+    if left := _left(loaded, agenda.trials, run, {trial.spec.id for trial in trials}):
         print(
             f"suite '{loaded.suite.name}' has changed since its last run here: {left} finished trials are "
             f"no longer of it and leave the board; their records stay in {run.path / 'trials'}"
@@ -93,10 +94,10 @@ def _replanned(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
     return planned.model_dump(mode="json") != spec.model_dump(mode="json")  # a file has lists for tuples
 
 
-def _left(loaded: LoadedSuite, run: RunFolder, kept: Collection[str]) -> int:
+def _left(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder, kept: Collection[str]) -> int:
     """How many finished trials of the plan here, beside those kept, the suite plans no more."""
     others = [trial for trial in last_plan(run) if trial.spec.id not in kept]
-    return len(index.finished(run, (trial.spec.id for trial in others if not _still(loaded, trial))))
+    return len(_with_outcome(run, [trial for trial in others if not _still(loaded, trial, planned)]))
 
 
 def consent(data: Iterable[str], accepted: Collection[str]) -> dict[str, list[str]]:
@@ -127,7 +128,7 @@ def audits(trials: Sequence[PlannedTrial]) -> dict[str, list[dict[str, Any]]]:
 
 
 def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder) -> list[PlannedTrial]:
-    """Finished trials of the last plan that this one leaves out and the suite would still plan alike.
+    """Trials with an outcome of the last plan that this one leaves out and the suite would still plan alike.
 
     So `--seeds 0-4` and then `--seeds 5-9` make a board of ten seeds.  Data that the suite does not name stay
     on the page only while a run asks for such data, so that the suite's own report is again its own.
@@ -141,8 +142,18 @@ def earlier(loaded: LoadedSuite, planned: Sequence[PlannedTrial], run: RunFolder
         if trial.spec.data not in dropped
         and (trial.section, trial.cell, trial.entry, trial.seed) not in places
     ]
-    done = index.finished(run, (trial.spec.id for trial in rest))
-    return [trial for trial in rest if trial.spec.id in done and _still(loaded, trial)]
+    return [trial for trial in _with_outcome(run, rest) if _still(loaded, trial, planned)]
+
+
+def _with_outcome(run: RunFolder, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+    """The trials that are done or failed by themselves; a board without these would praise their method."""
+    done = index.finished(run, (trial.spec.id for trial in trials))
+    return [trial for trial in trials if trial.spec.id in done or _failed_itself(run, trial)]
+
+
+def _failed_itself(run: RunFolder, trial: PlannedTrial) -> bool:
+    failed = run.trial(trial.spec.id).failed()
+    return failed is not None and failed.get("kind") not in INFRASTRUCTURE
 
 
 def last_plan(run: RunFolder) -> tuple[PlannedTrial, ...]:
@@ -161,13 +172,20 @@ def _plan_of(path: Path, marks: tuple[int, ...]) -> tuple[PlannedTrial, ...]:
     return tuple(PlannedTrial.model_validate(item) for item in read_json(path)["trials"])
 
 
-def _still(loaded: LoadedSuite, trial: PlannedTrial) -> bool:
+def _still(loaded: LoadedSuite, trial: PlannedTrial, planned: Sequence[PlannedTrial]) -> bool:
+    """Whether the suite, under the options that `planned` was planned with, would plan this trial alike."""
     if trial.spec.data not in plugins.dataset_names():
         return False
     try:
-        return _again(loaded, trial) == trial.spec
+        again = _again(loaded, trial)
     except (UserError, OSError):  # its lists have vanished, or the method no longer takes these settings
         return False
+    like = next((each.spec for each in planned if each.section == trial.section), None)
+    if again is not None and like is not None:
+        protocol = again.protocol.model_copy(update={"decoder": like.protocol.decoder})
+        again = again.model_copy(update={"protocol": protocol})
+        again = limited(again, like.protocol.steps) if like.limited else again
+    return again == trial.spec
 
 
 def _again(loaded: LoadedSuite, trial: PlannedTrial) -> TrialSpec | None:

@@ -141,7 +141,7 @@ def plan(
     import torch
 
     from bench import runner
-    from bench.agenda import extended, make_agenda, survey
+    from bench.agenda import counts, extended, make_agenda, survey
     from bench.forecast import forecast, forecast_lines, past_of_machine
     from bench.initial_weights import starting_from
     from bench.plan_file import refuse_other_schema
@@ -167,10 +167,7 @@ def plan(
             write_json(specs / f"{trial.spec.id}.json", trial.spec.model_dump(mode="json"), "--specs")
     if specs is not None:
         keep_splits((trial.spec for trial in agenda.trials), specs, "--specs")
-    counts = [
-        f"{list(states.values()).count(state)} {state}" for state in ("done", "stale", "failed", "missing")
-    ]
-    print(f"{len(states)} trials: {', '.join(counts)}")
+    print(f"{len(states)} trials: {', '.join(counts(states.values()))}")
     wanted = runner.wanted_states(stale == options.Stale.redo, retry_failed)
     todo = [trial for trial in agenda.trials if states[trial.spec.id] in wanted]
     if todo:

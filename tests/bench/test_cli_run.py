@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bench import experiment
+from bench.evaluate import DivergedError
 from bench.store import RunFolder, read_json, sealed, write_json
 
 LINE = r"\[\d+/\d+\] synthgym_tiny@2 (supervised|fixmatch) seed=\d top1 \d+\.\d \d+:\d\d"
@@ -70,6 +72,49 @@ def test_seeds_of_two_sittings_share_a_board(bench: Any) -> None:
     ]
     results = (bench.folder / "runs/tiny/report/results.csv").read_text(encoding="utf-8")
     assert results.count("fixmatch") >= 2
+
+
+def test_what_diverged_in_one_sitting_stays_an_outcome_in_the_next(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second sitting must not make the first one's bad outcomes good."""
+    predict = experiment._predict
+
+    def diverging(spec: Any, *arguments: Any) -> Any:
+        if spec.method == "fixmatch" and spec.seed == 0:
+            raise DivergedError("its predictions are not finite")
+        return predict(spec, *arguments)
+
+    monkeypatch.setattr(experiment, "_predict", diverging)
+    suite = bench.suite()
+    first = bench("run", "--suite", suite, "--seeds", "0")
+    assert first.status == 3
+    assert "1 of them diverged: an outcome, scored at chance" in first.out
+    assert "--retry-failed" not in first.out
+    bench("run", "--suite", suite, "--seeds", "1")
+    plan = read_json(bench.folder / "runs/tiny/plan.json")
+    assert ("fixmatch", 0) in {(t["entry"], t["seed"]) for t in plan["trials"]}
+    results = (bench.folder / "runs/tiny/report/results.csv").read_text(encoding="utf-8")
+    assert "diverged" in results
+    again = bench("run", "--suite", suite, "--seeds", "0", "--retry-failed")
+    assert again.status == 3 and bench.executed.count("synthgym_tiny@2 fixmatch seed=0") == 1
+    assert (
+        "1 done, 0 stale, 0 failed, 1 diverged, 0 missing"
+        in bench("plan", "--suite", suite, "--seeds", "0").out
+    )
+
+
+@pytest.mark.parametrize(
+    "option", [("--decoder", "pyav"), ("--limit-steps", "1"), ("--init", "random")], ids=lambda o: o[0]
+)
+def test_sittings_with_the_same_option_share_a_board(bench: Any, option: tuple[str, str]) -> None:
+    suite = bench.suite()
+    for seeds in ("0", "1"):
+        run = bench("run", "--suite", suite, "--seeds", seeds, *option)
+        assert run.status == 0 and "has changed since" not in run.out, run.err
+    name = "tiny-limited" if option[0] == "--limit-steps" else "tiny"
+    plan = read_json(bench.folder / "runs" / name / "plan.json")
+    assert sorted(t["seed"] for t in plan["trials"]) == [0, 0, 1, 1]
 
 
 def test_trials_of_a_changed_entry_leave_the_board(bench: Any) -> None:
