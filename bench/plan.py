@@ -112,7 +112,7 @@ def plan_section(
             specs = trial_specs(
                 section,
                 entry,
-                loaded.tuned_entry(entry.label),
+                loaded.tuned_entry(name, entry.label),
                 data,
                 labels,
                 seeds,

@@ -198,7 +198,7 @@ def _again(loaded: LoadedSuite, trial: PlannedTrial) -> TrialSpec | None:
     return trial_spec(
         section,
         entry,
-        loaded.tuned_entry(entry.label),
+        loaded.tuned_entry(trial.section, entry.label),
         data,
         labels,
         trial.seed,

@@ -209,10 +209,22 @@ class Section(Frozen):
             if entry.labeled_augmentation not in (None, *self.protocol.augmentations):
                 raise ValueError(f"entry '{entry.label}' names no augmentation of this protocol")
         self._known_cells()
+        own = set(parse_seeds(self.seeds)) | set(parse_seeds(self.quick.seeds) if self.quick else ())
+        if self.tune and (shared := own & set(parse_seeds(self.tune.seeds))):
+            raise ValueError(
+                f"'tune' searches on seed {min(shared)}, which rows are measured on; take others"
+            )
         return self
 
     def _known_cells(self) -> None:
-        cells = {cell for task in self.tasks for cell in task.cells}
+        listed = Counter(cell for task in self.tasks for cell in task.cells)
+        cells = set(listed)
+        if not cells:
+            raise ValueError("'tasks' is empty; name at least one data set with its labels")
+        if twice := [cell for cell, count in listed.items() if count > 1]:
+            raise ValueError(
+                f"'{twice[0]}' is listed in two tasks; each cell has one budget and one set of rows"
+            )
         named = (*(self.quick.cells if self.quick else ()), *(self.tune.cells if self.tune else ()))
         for cell in named:
             if cell not in cells:
@@ -258,10 +270,13 @@ class TunedEntry(Frozen):
 class Tuned(Frozen):
     """What `bench tune` wrote: the choices and how much effort they took, equal for all entries.
 
-    `validation_clips`: by cell, how many clips chose; empty in files from before it was kept.
+    `section`: the section that was searched, the only one that takes the choices; None in files from before
+    it was kept, whose cells tell.  `validation_clips`: by cell, how many clips chose; empty in files from
+    before it was kept.
     """
 
     suite: str
+    section: str | None = None
     configurations: int
     seeds: Seeds
     cells: tuple[str, ...]
@@ -289,9 +304,22 @@ class LoadedSuite(Frozen):
     path: Path
     tuned: Tuned | None
 
-    def tuned_entry(self, label: str) -> TunedEntry:
-        """The tuned settings of an entry; empty where there are none."""
-        return self.tuned.entries.get(label, TunedEntry()) if self.tuned else TunedEntry()
+    def tuned_in(self, section: str) -> Tuned | None:
+        """The search whose choices a section takes: its own; others may have entries of the same labels.
+
+        Rates and decays that were found with one optimizer on one size of clips say nothing of another.
+        """
+        if self.tuned is None or section not in self.suite.sections:
+            return None
+        cells = {cell for task in self.suite.sections[section].tasks for cell in task.cells}
+        named = self.tuned.section
+        own = named == section if named is not None else cells.issuperset(self.tuned.cells)
+        return self.tuned if own else None
+
+    def tuned_entry(self, section: str, label: str) -> TunedEntry:
+        """The tuned settings of an entry of a section; empty where there are none."""
+        tuned = self.tuned_in(section)
+        return tuned.entries.get(label, TunedEntry()) if tuned else TunedEntry()
 
 
 def suite_names() -> list[str]:

@@ -76,8 +76,13 @@ def tune_suite(
     name, section, tuning = tunable(loaded, effort.section)
     entries = chosen_entries(section, effort.methods)
     options = options or Options()
+    if effort.limit_steps and options.to is None:
+        raise UserError(
+            "--limit-steps searches with shorter trials, whose choices are not for boards; name another file "
+            "than the suite's for them, with --to."
+        )
     target = options.to or _named_file(loaded)
-    before = _earlier_search(loaded, tuning, effort, target)
+    before = _earlier_search(loaded, name, tuning, effort, target)
     run = RunFolder(options.out / f"{loaded.suite.name}-tune")
     told = None if options.mlflow is None else MlflowRuns(options.mlflow, run)
     with run.lock(wait=options.wait), closing(told):
@@ -101,7 +106,7 @@ def tune_suite(
             for line in (*failure_lines(trials, run), *left_over(outcome, trials, run)):
                 print(line)
             return status_of(outcome, failed=bool(outcome.failed))
-        tuned, failed = conclude(loaded, tuning, candidates, effort, run)
+        tuned, failed = conclude(loaded, name, tuning, candidates, effort, run)
     _write(target, _joined(before, tuned))
     for label, entry in tuned.entries.items():
         shown = {**entry.config, **{f"{OPTIMIZER}{k}": v for k, v in entry.optimizer.items()}}
@@ -228,6 +233,7 @@ def _trials(
 
 def conclude(
     loaded: LoadedSuite,
+    section: str,
     tuning: Tuning,
     candidates: Sequence[Candidate],
     effort: Effort,
@@ -271,6 +277,7 @@ def conclude(
         entries[label] = own[best].settings.model_copy(update=scores)
     tuned = Tuned(
         suite=loaded.suite.name,
+        section=section,
         configurations=effort.configurations,
         seeds=tuning.seeds,
         cells=tuning.cells,
@@ -306,14 +313,24 @@ def _named_file(loaded: LoadedSuite) -> Path:
     return loaded.path.parent / loaded.suite.tuned
 
 
-def _earlier_search(loaded: LoadedSuite, tuning: Tuning, effort: Effort, target: Path) -> Tuned | None:
+def _earlier_search(
+    loaded: LoadedSuite, section: str, tuning: Tuning, effort: Effort, target: Path
+) -> Tuned | None:
     """With --methods: the search that the file holds, whose other entries stay as they are.
 
     Raises:
-        UserError: when that search was of another size, so that effort would not be equal.
+        UserError: when that search was of another size, so that effort would not be equal, or of another
+            section, whose choices would be lost.
     """
     before = loaded.tuned
-    if effort.methods is None or before is None or target != _named_file(loaded):
+    if before is None or target != _named_file(loaded):
+        return None
+    if loaded.tuned_in(section) is None:
+        raise UserError(
+            f"{target}: holds the search of section '{before.section}', and this is one of '{section}'; give "
+            "another file with --to."
+        )
+    if effort.methods is None:
         return None
     size = (effort.configurations, tuning.seeds, tuning.cells)
     if (before.configurations, before.seeds, before.cells) != size:

@@ -50,20 +50,33 @@ def small_print(boards: Sequence[Board], loaded: LoadedSuite) -> list[tuple[str,
 
 def effort(boards: Sequence[Board], loaded: LoadedSuite) -> str:
     """How much tuning stands behind the rows, and whether it was equal."""
-    tuned = loaded.tuned
+    own = {board.section: loaded.tuned_in(board.section) for board in boards}
+    tuned = next((search for search in own.values() if search is not None), None)
     if tuned is None:
         return "no entry was tuned: every row has the settings of the suite's file."
+    mine = [board for board in boards if own[board.section] is not None]
     said = (
         f"tuned: {count(tuned.configurations, 'configuration')} each, on validation clips of "
-        f"{listing([cell_name(cell) for cell in tuned.cells])} with {_seeds_of(tuned.seeds)}, which no board "
-        f"uses (search {tuned.run_hash}); test clips had no part in it. Trials are equal in number, "
-        f"compute is not: the time of each is in the tables.{_few_labels(boards, tuned)}"
+        f"{listing([cell_name(cell) for cell in tuned.cells])} with {_seeds_of(tuned.seeds)}, "
+        f"{_used_again(mine, tuned)} (search {tuned.run_hash}); test clips had no part in it. Trials are "
+        f"equal in number, compute is not: the time of each is in the tables.{_few_labels(mine, tuned)}"
     )
-    labels = dict.fromkeys(row.entry.label for board in boards for row in board.ranked)
+    if others := [name for name, search in own.items() if search is None]:
+        said += f" Not of section {listing(others)}, where no entry was tuned."
+    labels = dict.fromkeys(row.entry.label for board in mine for row in board.ranked)
     without = [label for label in labels if label not in tuned.entries]
     if without:
         said += f" Not tuned, so not of equal effort: {listing(without)}."
     return said
+
+
+def _used_again(boards: Sequence[Board], tuned: Tuned) -> str:
+    """Whether seeds of the search trained rows of a board, too: those have seen their own choice."""
+    used = {r.planned.seed for board in boards for row in board.ranked for r in row.records}
+    shared = sorted(used & set(parse_seeds(tuned.seeds)))
+    if not shared:
+        return "which no board uses"
+    return f"of which the boards use {listing([str(seed) for seed in shared])}, too"
 
 
 def _few_labels(boards: Sequence[Board], tuned: Tuned) -> str:

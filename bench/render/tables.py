@@ -125,7 +125,7 @@ def measurement(board: Board, loaded: LoadedSuite) -> Table:
             row.entry.note or NONE,
             clips(row),
             _detectable(row),
-            tuned(row, loaded),
+            tuned(row, loaded, board.section),
             *times(row),
             hashes(row),
             *(cells[i] for _, _, cells in costs),
@@ -216,14 +216,15 @@ def _detectable(row: Row) -> str:
     return f"{words.percent(c.detectable)} / {words.percent(c.detectable_in_family)}"
 
 
-def tuned(row: Row, loaded: LoadedSuite) -> str:
+def tuned(row: Row, loaded: LoadedSuite, section: str) -> str:
     """What was tuned, with how much effort, and how good the best of so many trials is expected to be."""
-    entry = loaded.tuned_entry(row.entry.label)
-    if loaded.tuned is None or row.entry.label not in loaded.tuned.entries:
+    search = loaded.tuned_in(section)
+    if search is None or row.entry.label not in search.entries:
         return "not tuned"
+    entry = search.entries[row.entry.label]
     names = [*sorted(entry.optimizer), *sorted(entry.config)]
     what = f" ({', '.join(names)})" if names else ""
-    return f"{words.count(loaded.tuned.configurations, 'configuration')}{what}{_best_of(entry)}"
+    return f"{words.count(search.configurations, 'configuration')}{what}{_best_of(entry)}"
 
 
 def _best_of(entry: TunedEntry) -> str:

@@ -171,7 +171,7 @@ def _planned(name: str) -> list[tuple[str, str, Any]]:
             for cell in task.cells:
                 data, _, labels = cell.rpartition("@")
                 (spec,) = trial_specs(
-                    section, entry, loaded.tuned_entry(entry.label), data, labels, [0], "cuda"
+                    section, entry, loaded.tuned_entry("paper", entry.label), data, labels, [0], "cuda"
                 )
                 record = SimpleNamespace(spec=spec, done={"labeled": _labeled(cell)})
                 found.append((cell, entry.label, SimpleNamespace(records=[record])))

@@ -57,8 +57,8 @@ def test_tuned_settings_are_found_beside_the_suite(tmp_path: Path) -> None:
     text = yaml.safe_dump(tuned.model_dump(mode="json"))
     (tmp_path / "own.tuned.yaml").write_text(text, encoding="utf-8")
     loaded = load_suite(str(path))
-    assert loaded.tuned_entry("fixmatch").config == {"threshold": 0.7}
-    assert loaded.tuned_entry("supervised") == TunedEntry()
+    assert loaded.tuned_entry("embedded", "fixmatch").config == {"threshold": 0.7}
+    assert loaded.tuned_entry("embedded", "supervised") == TunedEntry()
     (tmp_path / "own.tuned.yaml").write_text(text.replace("run_hash", "run_hsh"), encoding="utf-8")
     with pytest.raises(UserError, match=r"own\.tuned\.yaml:\d+: .*Did you mean 'run_hash'"):
         load_suite(str(path))
