@@ -178,6 +178,13 @@ def _change(*path: str | int, value: Any) -> Any:
         (_change("protocol", "steps", value="many"), "steps:", ["protocol.steps", "'many'"]),
         (_change("protocol", "steps", value=0), "steps:", ["protocol.steps", "greater"]),
         (_change("seeds", value="3-1"), "seeds:", ["seeds", "backwards"]),
+        (_change("seeds", value="99-100"), "embedded:", ["'tune' searches on seed 100", "take others"]),
+        (_change("tasks", value=[]), "embedded:", ["'tasks' is empty", "at least one"]),
+        (
+            _change("tasks", value=[{"data": "synthgym_tiny", "labels": ["2"]}] * 2),
+            "embedded:",
+            ["'synthgym_tiny@2' is listed in two tasks"],
+        ),
         (_change("entries", 0, "role", value="competitor"), "embedded:", ["baseline"]),
         (_change("entries", 1, "labeled_augmentation", value="weak"), "- label: fixmatch", ["unfair"]),
     ],

@@ -11,7 +11,7 @@ import yaml
 
 from bench import plugins, runner, tune
 from bench.store import read_json
-from bench.suite import LoadedSuite, load_suite
+from bench.suite import LoadedSuite, TunedEntry, load_suite
 from bench.tune import Effort, choose, drawn_settings, entry_candidates, run_hash, tunable
 from datasets.errors import UserError
 
@@ -209,3 +209,35 @@ def test_the_committed_search_says_how_many_clips_chose() -> None:
     assert tuned is not None
     known = {cell: len(plugins.dataset(cell.split("@")[0]).table().validation) for cell in tuned.cells}
     assert tuned.validation_clips == known
+
+
+def test_choices_are_for_the_section_that_was_searched() -> None:
+    """The labels of rows on real data are those of rendered ones; what is right for one optimizer is not."""
+    loaded = load_suite("fine_grained")
+    assert loaded.tuned is not None and loaded.tuned.section == "embedded"
+    paper = loaded.suite.sections["paper"]
+    assert {entry.label for entry in paper.entries} & loaded.tuned.entries.keys()
+    for entry in paper.entries:
+        assert loaded.tuned_entry("paper", entry.label) == TunedEntry()
+    assert loaded.tuned_entry("embedded", "supervised").optimizer["lr"] != paper.protocol.optimizer.lr
+    unnamed = loaded.model_copy(update={"tuned": loaded.tuned.model_copy(update={"section": None})})
+    assert unnamed.tuned_in("paper") is None  # a file of before: its cells tell
+    assert unnamed.tuned_in("embedded") is unnamed.tuned
+
+
+def test_a_search_with_shorter_trials_does_not_become_the_suites(search: Any) -> None:
+    refused = search("--limit-steps", "1")
+    assert refused.status == 1 and "--to" in refused.sentence
+    assert not search.file.exists() and not search.bench.executed
+    assert search("--limit-steps", "1", "--to", "tried.yaml").status == 0
+    assert not search.file.exists()
+
+
+def test_a_search_of_another_section_is_not_written_over(search: Any) -> None:
+    search()
+    text = search.file.read_text(encoding="utf-8").replace("section: embedded", "section: real")
+    search.file.write_text(text, encoding="utf-8")
+    refused = search()
+    assert refused.status == 1
+    assert "holds the search of section 'real'" in refused.sentence and "--to" in refused.sentence
+    assert search.file.read_text(encoding="utf-8") == text

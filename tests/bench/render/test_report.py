@@ -258,6 +258,12 @@ def test_tuning_is_printed_with_its_effort_and_its_gaps(tmp_path):
     assert "12 configurations (threshold)" in table_row(details, "fixmatch")
     assert "not tuned" in table_row(details, "softmatch")
     assert "no entry was tuned" in report(tmp_path / "untuned")
+    again = tuned.model_copy(update={"seeds": "1-2"})
+    assert "with seeds 1-2, of which the boards use 1 and 2, too" in report(
+        tmp_path / "again", loaded=suite(ENTRIES, tuned=again)
+    )
+    elsewhere = tuned.model_copy(update={"section": "another"})
+    assert "no entry was tuned" in report(tmp_path / "else", loaded=suite(ENTRIES, tuned=elsewhere))
 
 
 def test_the_small_print_says_what_was_run(tmp_path):
