@@ -10,15 +10,15 @@ from typing import Any, Literal, get_args
 
 from bench import index, plugins, readers
 from bench.failures import DIVERGED, INFRASTRUCTURE
-from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, without_bound
+from bench.plan import Choice, PlannedTrial, default_device, plan_section, presence, unmet, without_bound
 from bench.store import RunFolder, TrialFolder
 from bench.suite import Entry, LoadedSuite, Section
 from bench.trial_code import trial_code_hash
 from datasets.errors import UserError, unknown_name
 
 State = Literal["done", "stale", "failed", "diverged", "missing"]
-"""`diverged` is an outcome, scored at chance: nothing runs it again while its code is the same."""
-"""`stale`: done, by other code than today's.  `failed`: not to be tried again without being asked."""
+"""`stale`: done, by other code than today's.  `failed`: not to be tried again without being asked.
+`diverged`: an outcome, scored at chance, that is not tried again while its code is the same."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Agenda:
 
     `present` are the real data sets that are here, or those that were asked for; `absent` maps one that is
     not here to the command that adds it.  `unbound` are data sets whose bound is left out, since not all of
-    their labels are known.
+    their labels are known.  `unmet` maps a chosen entry to the cells for which the suite names other rows.
     """
 
     trials: tuple[PlannedTrial, ...]
@@ -46,6 +46,7 @@ class Agenda:
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
     present: tuple[str, ...] = ()
     unbound: tuple[str, ...] = ()
+    unmet: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 def make_agenda(
@@ -71,6 +72,7 @@ def make_agenda(
     trials: list[PlannedTrial] = []
     held: list[Held] = []
     unbound: dict[str, None] = {}
+    missed: dict[str, tuple[str, ...]] = {}
     embedded = False
     for name, section in sections.items():
         if not everywhere if section.embedded else choice.embedded:
@@ -79,6 +81,8 @@ def make_agenda(
             continue
         planned = plan_section(loaded, name, _within(section, choice), device)
         unbound |= dict.fromkeys(without_bound(loaded, name, _within(section, choice)))
+        for label, cells in unmet(loaded, name, _within(section, choice)).items():
+            missed[label] = (*missed.get(label, ()), *cells)
         if planned and section.needs_gpu and device != "cuda" and not yes:
             held.append(_held(name, section, planned))
             continue
@@ -93,6 +97,7 @@ def make_agenda(
         {} if silent else _absent(loaded),
         _asked(loaded, (*trials, *(t for each in held for t in each.trials))) if silent else _present(loaded),
         tuple(unbound),
+        missed,
     )
 
 
@@ -111,7 +116,8 @@ def extended(loaded: LoadedSuite, methods: Iterable[str]) -> LoadedSuite:
         name: section.model_copy(update={"entries": (*section.entries, *own)})
         for name, section in loaded.suite.sections.items()
     }
-    return loaded.model_copy(update={"suite": loaded.suite.model_copy(update={"sections": sections})})
+    suite = loaded.suite.model_copy(update={"sections": sections})
+    return loaded.model_copy(update={"suite": suite, "added": (*loaded.added, *new)})
 
 
 def survey(trials: Sequence[PlannedTrial], run: RunFolder) -> dict[str, State]:

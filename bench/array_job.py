@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.agenda import Agenda
 from bench.export import SCRIPT, Destination, export
 from bench.plan import PlannedTrial
-from bench.plan_file import write_plan
+from bench.plan_file import with_earlier_methods, write_plan
 from bench.preflight import refuse_impossible
 from bench.split_folder import keep_splits
 from bench.store import RunFolder
@@ -38,7 +38,7 @@ def export_trials(
     with here.lock():
         if isinstance(run, StoredRun):
             run.pull_plan(merge=True)
-        write_plan(loaded, agenda, here, to.accepted)
+        write_plan(with_earlier_methods(loaded, here), agenda, here, to.accepted)
         keep_splits((trial.spec for trial in agenda.trials), here.path)
         if isinstance(run, StoredRun):
             run.push_files()

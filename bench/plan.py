@@ -257,10 +257,34 @@ def _meetings(loaded: LoadedSuite, name: str, choice: Choice) -> list[tuple[str,
     entries = _chosen_entries(section, choice, quick.entries if quick else ())
     cells = _chosen_cells(section, choice, quick.cells if quick and not choice.data else ())
     cells += [(data, own_labels(data)) for data in _own_data(loaded, name, choice)]
-    return [
-        (data, labels, [entry for entry in entries if section.meets(entry, data, labels)])
-        for data, labels in cells
-    ]
+    met = [(data, labels, [e for e in entries if section.meets(e, data, labels)]) for data, labels in cells]
+    if choice.methods is None:
+        return met
+    asked = named_entries(
+        section.entries, choice.methods
+    )  # a baseline that came along is not what was asked for
+    return [(data, labels, found) for data, labels, found in met if any(e in asked for e in found)]
+
+
+def unmet(loaded: LoadedSuite, name: str, choice: Choice) -> dict[str, list[str]]:
+    """Entries that `--methods` asks for, with the chosen cells for which the section names other rows."""
+    section = loaded.suite.sections[name]
+    if choice.methods is None:
+        return {}
+    quick = section.quick if not choice.full else None
+    cells = _chosen_cells(section, choice, quick.cells if quick and not choice.data else ())
+    found = {
+        entry.label: [f"{data}@{labels}" for data, labels in cells if not section.meets(entry, data, labels)]
+        for entry in named_entries(section.entries, choice.methods)
+    }
+    return {label: left for label, left in found.items() if left}
+
+
+def named_entries(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
+    """The entries that are labeled so; for a name that is no label, all of that method but bounds."""
+    labels = {entry.label for entry in entries}
+    methods = set(names) - labels
+    return [e for e in entries if e.label in names or (e.method in methods and e.role != "bound")]
 
 
 def _chosen_entries(section: Section, choice: Choice, quick: Iterable[str]) -> list[Entry]:
@@ -272,10 +296,8 @@ def _chosen_entries(section: Section, choice: Choice, quick: Iterable[str]) -> l
     for name in choice.methods:
         if name not in names:
             raise unknown_name("entry or method", name, names, "--methods")
-    chosen = labels & set(choice.methods)
-    methods = set(choice.methods) - labels  # a bound shares its method with others: it is named by its label
-    chosen |= {e.label for e in section.entries if e.method in methods and e.role != "bound"}
-    return [e for e in section.entries if e.label in chosen or e.role == "baseline"]
+    asked = named_entries(section.entries, choice.methods)
+    return [entry for entry in section.entries if entry in asked or entry.role == "baseline"]
 
 
 def _chosen_cells(section: Section, choice: Choice, quick: Iterable[str]) -> list[tuple[str, str]]:

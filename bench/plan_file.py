@@ -31,8 +31,22 @@ def refuse_other_schema(run: RunFolder) -> None:
 
 
 def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
-    """The suite with the methods, beside its own, that were run in this folder."""
-    return extended(loaded, dict.fromkeys(t.spec.method for t in last_plan(run) if t.entry == t.spec.method))
+    """The suite with the methods, beside its own, that `--methods` once asked for in this folder.
+
+    For who looks at what is there; what is to be done of them is for `--methods` to say again.
+    """
+    return extended(loaded, _added_before(run))
+
+
+def _added_before(run: RunFolder) -> list[str]:
+    try:
+        added = read_json(run.path / PLAN).get("added")
+    except (OSError, ValueError, AttributeError):
+        return []
+    if isinstance(added, list):
+        return [str(name) for name in added]
+    # A plan from before this was kept: entries of a suite are seldom called as their method, but may be.
+    return list(dict.fromkeys(t.spec.method for t in last_plan(run) if t.entry == t.spec.method))
 
 
 def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder, accepted: Collection[str] = ()) -> None:
@@ -50,6 +64,7 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder, accepted: Co
     plan = {
         "suite": loaded.suite.name,
         "banner": list(agenda.banner),
+        "added": sorted(set(loaded.added) & {trial.entry for trial in trials}),
         "absent": dict(agenda.absent),
         "classes": class_names(trials),
         "trials": [trial.model_dump(mode="json") for trial in trials],

@@ -24,7 +24,7 @@ from bench.render import stamp
 from bench.render.stamp import FILES
 from bench.schedule import Outcome, Settings, available_cpus, places, run_trials
 from bench.split_folder import keep_splits
-from bench.store import CHECKPOINTS, ENVIRONMENT, RunFolder, TrialFolder, write_json
+from bench.store import CHECKPOINTS, ENVIRONMENT, SPEC, WEIGHTS, RunFolder, TrialFolder, write_json
 from bench.stored_run import StoredRun
 from bench.suite import LoadedSuite
 from bench.ticker import Ticker
@@ -73,9 +73,10 @@ def run_suite(loaded: LoadedSuite, options: Options) -> int:
             stored.pull_plan(merge=True)
             stored.pull()
         held.enter_context(closing(told))
-        loaded = with_earlier_methods(extended(loaded, options.choice.methods or ()), run)
+        loaded = extended(loaded, options.choice.methods or ())
         refuse_other_schema(run)
         agenda = make_agenda(loaded, options.choice, yes=options.yes)
+        loaded = with_earlier_methods(loaded, run)
         announce(agenda)
         if not agenda.trials:
             raise UserError(nothing_to_run(loaded, agenda))
@@ -136,6 +137,8 @@ def announce(agenda: Agenda) -> None:
         print(presence.here(name))
     for name, command in agenda.absent.items():
         print(f"data set '{name}' is not on this machine; add it with: {command}")
+    for label, cells in agenda.unmet.items():
+        print(f"'{label}' is not run on {', '.join(cells)}, for which the suite names other rows")
     for name in agenda.unbound:
         print(
             f"data set '{name}' runs without the bound: the labels of its unlabeled clips are not all known"
@@ -208,6 +211,9 @@ def execute(
         again = {trial.spec.id for trial in todo}
         told.catch_up([trial for trial in trials if trial.spec.id not in again])
     total = len({trial.spec.id for trial in trials})
+    if settings.keep_weights:
+        for line in _without_weights(trials, todo, run):
+            print(line)
     if not todo:
         print(f"all {total} trials are done")
         return Outcome()
@@ -230,6 +236,22 @@ def execute(
 
     with ticker.shown():
         return run_trials(todo, run, settings, ended)
+
+
+def _without_weights(
+    trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], run: RunFolder
+) -> list[str]:
+    """What `--keep-weights` comes too late for, and the cure."""
+    again = {trial.spec.id for trial in todo}
+    done = index.finished(run, (trial.spec.id for trial in trials if trial.spec.id not in again))
+    lost = [trial_id for trial_id in done if not (run.trial(trial_id).path / WEIGHTS).is_file()]
+    if not lost:
+        return []
+    spec = run.trial(lost[0]).path / SPEC
+    return [
+        f"{len(lost)} trials were done without --keep-weights and stay as they are; each is trained once "
+        f"more, and keeps them, with: python -m bench trial {spec} --out weights --keep-weights"
+    ]
 
 
 def sweep(run: RunFolder) -> None:

@@ -114,6 +114,8 @@ class StoredRun:
             stored = {**stored, "trials": [*stored["trials"], *more]}
             if accepted:
                 stored["accepted"] = sorted(accepted)
+            if added := {*stored.get("added", ()), *here.get("added", ())}:
+                stored["added"] = sorted(added)
         if stored != here:
             store.write_json(self.run.path / PLAN, stored)
         for entry in self.storage.listed(f"{self.name}/{SPLITS}"):

@@ -298,11 +298,15 @@ class Suite(Frozen):
 
 
 class LoadedSuite(Frozen):
-    """A suite with the file it came from and the tuned settings it names."""
+    """A suite with the file it came from and the tuned settings it names.
+
+    `added`: labels of entries that are not of the file but of `--methods`.
+    """
 
     suite: Suite
     path: Path
     tuned: Tuned | None
+    added: tuple[str, ...] = ()
 
     def tuned_in(self, section: str) -> Tuned | None:
         """The search whose choices a section takes: its own; others may have entries of the same labels.

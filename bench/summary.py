@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,7 @@ class Summary:
         order: labels by the index that `families` and `new` use: the suite's order.
         families: None where nothing could be tested; `reason` says why.
         new: None with fewer than six data sets.
+        shared: pairs of data sets with the number of test clips that have one name in both, where any do.
     """
 
     section: str
@@ -92,6 +94,7 @@ class Summary:
     new: NewDatasets | None
     reason: str = ""
     labels: str = ""
+    shared: tuple[tuple[str, str, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +195,13 @@ def summarize(boards: Sequence[Board], measure: Measure = "top1") -> Summary | N
         families=families,
         new=new,
         reason=reason,
+        shared=_shared({board.data: set(board.scored.clips) for board in used if board.scored is not None}),
     )
+
+
+def _shared(clips: Mapping[str, set[str]]) -> tuple[tuple[str, str, int], ...]:
+    pairs = [(one, other, len(clips[one] & clips[other])) for one, other in combinations(clips, 2)]
+    return tuple(pair for pair in pairs if pair[2])
 
 
 def _answers(board: Board) -> dict[str, Outcomes]:

@@ -19,7 +19,7 @@ from bench.entry_checks import check_entries
 from bench.failure_table import failure_lines
 from bench.leaks import refuse_leaks
 from bench.mlflow_runs import MlflowRuns, closing
-from bench.plan import PlannedTrial, limited, trial_spec
+from bench.plan import PlannedTrial, limited, named_entries, trial_spec
 from bench.plan_file import consent
 from bench.runner import Options, execute, left_over, status_of, to_do
 from bench.schedule import draw_configurations
@@ -149,7 +149,7 @@ def chosen_entries(section: Section, methods: Sequence[str] | None) -> list[Entr
     for name in methods:
         if name not in names:
             raise unknown_name("tunable entry or method", name, names, "--methods")
-    return [entry for entry in entries if entry.label in methods or entry.method in methods]
+    return named_entries(entries, methods)
 
 
 def entry_candidates(

@@ -98,7 +98,17 @@ def sentences(summary: Summary) -> list[str]:
         f"(data set and seed) without assuming a normal distribution{_drawn(summary)}; their p is not "
         "adjusted."
     )
-    return [*said, *_unranked(summary), *new(summary)]
+    return [*said, *_shared(summary), *_unranked(summary), *new(summary)]
+
+
+def _shared(summary: Summary) -> list[str]:
+    """The objection to a mean over data sets that share clips, as Gym99 and Gym288 do."""
+    return [
+        f"Not independent: {count(clips, 'test clip')} of {one} and {other} have the same name. Where these "
+        "are the same clips, they are counted as if each data set had drawn its own, so intervals over these "
+        "data sets are too narrow and p values too small."
+        for one, other, clips in summary.shared
+    ]
 
 
 def _drawn(summary: Summary) -> str:

@@ -8,7 +8,7 @@ from bench.board import Board, Row
 from bench.families import EFFECT, MIN_SEEDS, Comparison
 from bench.mixing import WARNING
 from bench.render.reservations import mixed_records, row_name
-from bench.render.words import count, listing, p_equals, percent
+from bench.render.words import count, listing, p_equals, percent, ranges
 
 POWER = "80 %"
 
@@ -24,7 +24,7 @@ READ_FIRST = "Read the warning below its table first: its trials may not belong 
 
 def _finding(board: Board) -> str:
     if not board.ranked:
-        return "No result yet."
+        return _apart(board) or "No result yet."
     if not board.tested:
         return _untested(board)
     winners, losers, _ = _verdicts(board)
@@ -110,6 +110,18 @@ def _untested(board: Board) -> str:
     return (
         f"Insufficient seeds: the entries have {count(len(board.seeds), 'finished seed')} in common, and "
         f"with fewer than {MIN_SEEDS} no claim is made."
+    )
+
+
+def _apart(board: Board) -> str:
+    """What is said of finished rows that were never measured on the same seeds; empty where none is."""
+    found = {row_name(row): row.finished for row in board.unranked if row.finished}
+    if not found:
+        return ""
+    seeds = [f"{label} has {ranges([r.planned.seed for r in done])}" for label, done in found.items()]
+    return (
+        f"No claim: the entries have no finished seed in common ({'; '.join(seeds)}). Run all of them on the "
+        "same seeds."
     )
 
 

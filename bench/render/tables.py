@@ -98,9 +98,10 @@ def _ranking_row(board: Board, row: Row) -> tuple[str, ...]:
 
 
 def seeds(row: Row) -> str:
-    """`5 of 5`, with what diverged."""
+    """`5 of 5`, with what diverged, and how many are compared where that is not all."""
     text = f"{len(row.finished)} of {row.planned}"
-    return f"{text}, {len(row.diverged)} diverged" if row.diverged else text
+    text += f", {len(row.diverged)} diverged" if row.diverged else ""
+    return f"{text}, {len(row.used)} compared" if len(row.used) < len(row.finished) else text
 
 
 def measurement(board: Board, loaded: LoadedSuite) -> Table:

@@ -11,6 +11,7 @@ from synthetic_runs import on_data, suite, write_run
 
 from bench.board import build_boards
 from bench.records import load_run
+from bench.render.over_data import sentences
 from bench.stats import nemenyi_cd
 from bench.summary import summaries, summarize
 from datasets.errors import UserError
@@ -137,3 +138,15 @@ def test_mean_per_class_is_summarised_with_weights(tmp_path):
     (summary,) = summaries(build_boards(records, known, "mean_class"))
     mine = [r.metrics["mean_class"] for r in records if r.planned.entry == "better" and r.spec.data == "one"]
     assert row(summary, "better").scores["one"] == pytest.approx(np.mean(mine))
+
+
+def test_data_sets_with_clips_of_one_name_are_named(tmp_path):
+    """Gym99 and Gym288 share most of their test clips; a mean over both counts these twice."""
+    summary, boards, *_ = made(tmp_path, "one", "two")
+    clips = len(boards[0].scored.clips)
+    assert summary.shared == (("one", "two", clips),)
+    said = next(text for text in sentences(summary) if text.startswith("Not independent"))
+    assert f"{clips} test clips of one and two have the same name" in said and "too narrow" in said
+    renamed = tuple(f"b/{clip}" for clip in boards[1].scored.clips)
+    other = dataclasses.replace(boards[1], scored=dataclasses.replace(boards[1].scored, clips=renamed))
+    assert summarize([boards[0], other]).shared == ()

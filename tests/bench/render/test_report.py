@@ -242,6 +242,26 @@ def test_labels_cannot_inject_markup(tmp_path):
     assert all(len(re.findall(r"(?<!\\)\|", line)) == columns for line in (rule, *rows))
 
 
+def test_entries_without_a_seed_in_common_are_no_empty_board(tmp_path):
+    def sittings(entry, labels, seed):
+        late = entry == "softmatch"
+        return 0.6 if entry == "supervised" else "missing" if late == (seed < 3) else 0.8
+
+    page = report(tmp_path, outcome=sittings, loaded=suite(ENTRIES, seeds="0-5"))
+    assert "No result yet" not in page
+    assert "No claim: the entries have no finished seed in common" in page
+    assert "fixmatch has 0–2; softmatch has 3–5" in page and "Run all of them on the same seeds" in page
+
+
+def test_seeds_that_are_not_compared_are_said(tmp_path):
+    def short(entry, labels, seed):
+        return "missing" if entry == "softmatch" and seed > 2 else 0.7
+
+    page = report(tmp_path, outcome=short, loaded=suite(ENTRIES, seeds="0-5"))
+    assert "6 of 6, 3 compared" in table_row(page, "fixmatch")
+    assert "compared" not in table_row(page, "softmatch")
+
+
 def test_tuning_is_printed_with_its_effort_and_its_gaps(tmp_path):
     tuned = Tuned(
         suite="tiny", configurations=12, seeds="100-101", cells=("gymlike@2",), run_hash="0123abcd",
