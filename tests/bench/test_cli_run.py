@@ -428,3 +428,57 @@ def test_a_suite_with_lists_among_its_settings_has_not_changed(bench: Any) -> No
 
     assert bench("run", "--suite", bench.suite(levels), "--seeds", "0").status == 0
     assert "has changed since" not in bench("report", "--suite", bench.suite(levels)).out
+
+
+def test_a_method_that_was_tried_once_stays_on_the_board_and_is_not_run_again_unasked(bench: Any) -> None:
+    suite = bench.suite()
+    bench("run", "--suite", suite, "--methods", "softmatch", "--seeds", "0")
+    bench.executed.clear()
+    run = bench("run", "--suite", suite)
+    assert run.status == 0, run.err
+    assert not [line for line in bench.executed if "softmatch" in line]
+    assert "has changed since" not in run.out
+    plan = read_json(bench.folder / "runs/tiny/plan.json")
+    assert ("softmatch", 0) in {(t["entry"], t["seed"]) for t in plan["trials"]} and plan["added"] == [
+        "softmatch"
+    ]
+    assert "softmatch" in (bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8")
+    assert bench("report", "--suite", suite).status == 0
+
+
+def test_an_entry_that_was_taken_out_of_the_file_is_neither_run_nor_shown(bench: Any) -> None:
+    def more(content: dict[str, Any]) -> None:
+        content["sections"]["embedded"]["entries"].append({"label": "softmatch", "method": "softmatch"})
+
+    bench("run", "--suite", bench.suite(more), "--seeds", "0")
+    bench.executed.clear()
+    run = bench("run", "--suite", bench.suite(), "--seeds", "0")
+    assert "1 finished trials are no longer of it" in run.out and not bench.executed
+    assert "softmatch" not in (bench.folder / "runs/tiny/report/leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_cells_for_which_the_suite_names_other_rows_are_said_and_not_run_for_the_baseline_alone(
+    bench: Any,
+) -> None:
+    def named(content: dict[str, Any]) -> None:
+        section = content["sections"]["embedded"]
+        section["tasks"].append({"data": "synthgym_tiny", "labels": ["4"], "entries": ["supervised"]})
+        section.pop("quick", None)
+
+    planned = bench("plan", "--suite", bench.suite(named), "--methods", "fixmatch")
+    assert planned.status == 0, planned.err
+    assert "'fixmatch' is not run on synthgym_tiny@4, for which the suite names other rows" in planned.out
+    assert "synthgym_tiny@4 supervised" not in planned.out and "synthgym_tiny@2 supervised" in planned.out
+    assert "not run on" not in bench("plan", "--suite", bench.suite(named)).out
+
+
+def test_weights_that_were_not_kept_are_said_with_the_cure(bench: Any) -> None:
+    suite = bench.suite()
+    bench("run", "--suite", suite, "--seeds", "0")
+    late = bench("run", "--suite", suite, "--seeds", "0", "--keep-weights")
+    assert "2 trials were done without --keep-weights" in late.out
+    command = late.out.split("with: python -m bench ")[1].split("\n")[0]
+    assert bench(*command.split()).status == 0
+    assert list((bench.folder / "weights").rglob("model.safetensors"))
+    kept = bench("run", "--suite", suite, "--seeds", "1", "--keep-weights")
+    assert "without --keep-weights" not in kept.out
