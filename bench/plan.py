@@ -260,9 +260,8 @@ def _meetings(loaded: LoadedSuite, name: str, choice: Choice) -> list[tuple[str,
     met = [(data, labels, [e for e in entries if section.meets(e, data, labels)]) for data, labels in cells]
     if choice.methods is None:
         return met
-    asked = named_entries(
-        section.entries, choice.methods
-    )  # a baseline that came along is not what was asked for
+    # A baseline that came along is not what was asked for.
+    asked = named_entries(section.entries, choice.methods)
     return [(data, labels, found) for data, labels, found in met if any(e in asked for e in found)]
 
 

@@ -325,7 +325,7 @@ def _earlier_search(
     before = loaded.tuned
     if before is None or target != _named_file(loaded):
         return None
-    if loaded.tuned_in(section) is None:
+    if before.section not in (None, section):
         raise UserError(
             f"{target}: holds the search of section '{before.section}', and this is one of '{section}'; give "
             "another file with --to."
