@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, MinLen
 from pydantic import AfterValidator, model_validator
 
 from bench.inherit import completed
@@ -293,8 +293,8 @@ class Suite(Frozen):
     extends: str | None = None
     tuned: Annotated[str, AfterValidator(_check_file_name)] | None = None
     alpha: Annotated[float, Interval(gt=0, lt=1)] = 0.05
-    equivalence_points: float = 1.0
-    sections: dict[Name, Section]
+    equivalence_points: Annotated[float, Interval(ge=0, le=100)] = 1.0
+    sections: Annotated[dict[Name, Section], MinLen(1)]
 
 
 class LoadedSuite(Frozen):

@@ -235,6 +235,8 @@ def test_off_without_quotes_is_the_choice_of_that_name(bench: Any) -> None:
             "name: a\ntitle: b\nsections: 3\n",
             ":3: field 'sections': it must have lines of 'field: value'",
         ),
+        ("name: a\ntitle: b\nsections: {}\n", ":3: field 'sections': "),
+        ("name: a\ntitle: b\nequivalence_points: .nan\nsections: {}\n", ":3: field 'equivalence_points': "),
         (
             "name: a\ntitle: b\nsections:\n  s: x\n",
             ":4: field 'sections.s': it must have lines of 'field",
