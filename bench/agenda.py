@@ -79,9 +79,10 @@ def make_agenda(
             continue
         if not _wanted(section, choice):
             continue
-        planned = plan_section(loaded, name, _within(section, choice), device)
-        unbound |= dict.fromkeys(without_bound(loaded, name, _within(section, choice)))
-        for label, cells in unmet(loaded, name, _within(section, choice)).items():
+        within = _within(section, choice)
+        planned = plan_section(loaded, name, within, device)
+        unbound |= dict.fromkeys(without_bound(loaded, name, within))
+        for label, cells in unmet(loaded, name, within).items():
             missed[label] = (*missed.get(label, ()), *cells)
         if planned and section.needs_gpu and device != "cuda" and not yes:
             held.append(_held(name, section, planned))

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from bench.questions import LETTERS, Question
 from bench.store import write_bytes
 from datasets.draws import derive, generator
-from datasets.errors import UserError
+from datasets.errors import UserError, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,8 @@ class LanguageModel:
             )
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
         except Exception as error:  # the boundary to a foreign package, which checks files in its own ways
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise UserError(
-                f"--model {path}: holds no causal language model with a tokenizer ({first})."
+                f"--model {path}: holds no causal language model with a tokenizer ({first_line(error, 200)})."
             ) from error
         model, loading = loaded
         if missing := sorted(loading["missing_keys"]):  # they would be random, and so would the answers

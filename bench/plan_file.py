@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,18 +35,11 @@ def with_earlier_methods(loaded: LoadedSuite, run: RunFolder) -> LoadedSuite:
 
     For who looks at what is there; what is to be done of them is for `--methods` to say again.
     """
-    return extended(loaded, _added_before(run))
-
-
-def _added_before(run: RunFolder) -> list[str]:
-    try:
-        added = read_json(run.path / PLAN).get("added")
-    except (OSError, ValueError, AttributeError):
-        return []
-    if isinstance(added, list):
-        return [str(name) for name in added]
+    last = _last(run)
+    if last.added is not None:
+        return extended(loaded, last.added)
     # A plan from before this was kept: entries of a suite are seldom called as their method, but may be.
-    return list(dict.fromkeys(t.spec.method for t in last_plan(run) if t.entry == t.spec.method))
+    return extended(loaded, dict.fromkeys(t.spec.method for t in last.trials if t.entry == t.spec.method))
 
 
 def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder, accepted: Collection[str] = ()) -> None:
@@ -68,7 +61,7 @@ def write_plan(loaded: LoadedSuite, agenda: Agenda, run: RunFolder, accepted: Co
         "absent": dict(agenda.absent),
         "classes": class_names(trials),
         "trials": [trial.model_dump(mode="json") for trial in trials],
-        **consent((trial.spec.data for trial in trials), {*accepted, *_accepted_before(run)}),
+        **consent((trial.spec.data for trial in trials), {*accepted, *_last(run).accepted}),
     }
     if found := audits(trials):
         plan["audit"] = found
@@ -121,13 +114,6 @@ def consent(data: Iterable[str], accepted: Collection[str]) -> dict[str, list[st
     return {"accepted": names} if names else {}
 
 
-def _accepted_before(run: RunFolder) -> list[str]:
-    try:
-        return [str(name) for name in read_json(run.path / PLAN).get("accepted", ())]
-    except (OSError, ValueError, AttributeError, TypeError):
-        return []
-
-
 def class_names(trials: Sequence[PlannedTrial]) -> dict[str, list[str]]:
     """The names of the classes of all data sets, so that a report needs no data."""
     return {
@@ -173,18 +159,38 @@ def _failed_itself(run: RunFolder, trial: PlannedTrial) -> bool:
 
 def last_plan(run: RunFolder) -> tuple[PlannedTrial, ...]:
     """The trials of the plan that is there; none where there is no readable one."""
+    return _last(run).trials
+
+
+@dataclass(frozen=True)
+class _Last:
+    """What the plan that is there says; `added` is None in a plan from before it was kept."""
+
+    trials: tuple[PlannedTrial, ...] = ()
+    accepted: tuple[str, ...] = ()
+    added: tuple[str, ...] | None = None
+
+
+def _last(run: RunFolder) -> _Last:
     path = run.path / PLAN
     try:
         found = path.stat()
         return _plan_of(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
     except (OSError, ValueError, KeyError, TypeError):
-        return ()
+        return _Last()
 
 
 @lru_cache(maxsize=1)
-def _plan_of(path: Path, marks: tuple[int, ...]) -> tuple[PlannedTrial, ...]:
-    """The trials of a plan; one run asks for them several times, and a large plan takes seconds."""
-    return tuple(PlannedTrial.model_validate(item) for item in read_json(path)["trials"])
+def _plan_of(path: Path, marks: tuple[int, ...]) -> _Last:
+    """The plan in a file; one run asks for it several times, and a large one takes seconds."""
+    content = read_json(path)
+    trials = tuple(PlannedTrial.model_validate(item) for item in content["trials"])
+    added = content.get("added")
+    return _Last(
+        trials,
+        tuple(str(name) for name in content.get("accepted", ())),
+        None if added is None else tuple(str(name) for name in added),
+    )
 
 
 def _still(loaded: LoadedSuite, trial: PlannedTrial, planned: Sequence[PlannedTrial]) -> bool:

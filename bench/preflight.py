@@ -16,7 +16,7 @@ from bench.plan import PlannedTrial
 from bench.spec import Net, TrialSpec
 from datasets.cache_folder import Form
 from datasets.clip_cache import ClipCache
-from datasets.errors import UserError
+from datasets.errors import UserError, first_line
 from datasets.splits import make_split
 from datasets.types import TaskInfo
 from methods.config import build
@@ -83,6 +83,8 @@ def refuse(spec: TrialSpec, where: str) -> None:
 def _net(net: Net) -> nn.Module:
     """The net; where a backbone of ours cannot be built with its settings, that is said of them.
 
+    A plugin's may have faults of its own: its trials fail with these, and the others go on.
+
     Raises:
         UserError: it cannot.
     """
@@ -90,19 +92,15 @@ def _net(net: Net) -> nn.Module:
         return build_backbone(net)
     except UserError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever a net's arithmetic raises on a setting of another type
         ours = plugins.backbone_builder(net.name).__module__.startswith("bench.")
         if not ours or not net.config:
             raise
         settings = ", ".join(f"{name}: {value}" for name, value in net.config.items())
         raise UserError(
-            f"backbone '{net.name}' cannot be built with config {{{settings}}} ({_first_line(error)}); "
+            f"backbone '{net.name}' cannot be built with config {{{settings}}} ({first_line(error)}); "
             "correct the setting."
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
 
 
 def _placed(error: UserError, where: str) -> UserError:
@@ -152,7 +150,7 @@ def refuse_clips(net: nn.Module, levels: Sequence[int], spec: TrialSpec, where: 
     except Exception as error:  # whatever a net raises on a shape that it cannot read
         raise UserError(
             f"{where}: backbone '{name}' cannot read clips of {size} x {size} pixels "
-            f"(protocol.size) with {' + '.join(map(str, levels))} frames: {_first_line(error)}."
+            f"(protocol.size) with {' + '.join(map(str, levels))} frames: {first_line(error)}."
         ) from error
 
 

@@ -15,6 +15,11 @@ def reason(error: Exception) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
+def first_line(error: Exception, most: int = 120) -> str:
+    """The first line of what an error says, cut to `most` characters; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> UserError:
     """The error for a name that is not in a registry, with the nearest known one offered.
 

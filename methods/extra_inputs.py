@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from datasets.errors import UserError
+from datasets.errors import UserError, first_line
 from datasets.types import TaskInfo
 from methods.base import BuildBackbone, Classifier, Method
 
@@ -122,8 +122,7 @@ def read_state_dict(path: str, where: str) -> dict[str, Tensor]:
             else torch.load(path, map_location="cpu", weights_only=True)
         )
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"{where}: '{path}' cannot be read as a state dict ({reason}).") from error
+        raise UserError(f"{where}: '{path}' cannot be read as a state dict ({first_line(error)}).") from error
     for wrapping in ("state_dict", "model", "model_state"):
         if isinstance(given, Mapping) and isinstance(given.get(wrapping), Mapping):
             given = given[wrapping]

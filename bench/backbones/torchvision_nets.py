@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 
-from datasets.errors import UserError, unknown_name
+from datasets.errors import UserError, first_line, unknown_name
 
 _SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 
@@ -111,8 +111,9 @@ def _read(name: str, weights: str) -> object:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling bytes that are no state dict raises whatever they spell
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"{where} cannot be read as a state dict ({reason}); {_way_on(name)}.") from error
+        raise UserError(
+            f"{where} cannot be read as a state dict ({first_line(error)}); {_way_on(name)}."
+        ) from error
 
 
 def _download(name: str, weights: str) -> object:

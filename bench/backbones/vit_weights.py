@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from datasets.errors import UserError
+from datasets.errors import UserError, first_line
 
 _SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 _CLASSIFIER = ("head.", "fc_norm.", "pre_logits.", "head_dist.", "dist_token")
@@ -84,8 +84,9 @@ def _read_file(path: Path) -> object:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling bytes that are no state dict raises whatever they spell
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"weights '{path}' cannot be read as a state dict ({reason}); {_WAY_ON}.") from error
+        raise UserError(
+            f"weights '{path}' cannot be read as a state dict ({first_line(error)}); {_WAY_ON}."
+        ) from error
 
 
 def _download(name: str) -> object:

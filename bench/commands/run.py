@@ -171,7 +171,8 @@ def plan(
     wanted = runner.wanted_states(stale == options.Stale.redo, retry_failed)
     todo = [trial for trial in agenda.trials if states[trial.spec.id] in wanted]
     if todo:
-        refuse_impossible(todo, weights=False)
+        if export is None:  # that looks closer
+            refuse_impossible(todo, weights=False)
         past = past_of_machine(out)
         for line in forecast_lines(forecast(todo, past, available_cpus(), torch.cuda.device_count())):
             print(line)
